@@ -363,7 +363,7 @@ async def test_a_walk_of_a_replay_goes_along_an_index(store, clock, mode, indexe
     selection = check_selection(given, clock.ms)
     bound = 2**62
     found = await plans(
-        store, queries.next_candidates, queries.ReplayWalk(selection, live, None, bound), 0
+        store, queries.next_candidates, queries.ReplayWalk(selection, live, bound, bound), 0
     )
     found += await plans(store, count_pairs, selection, [live], PlanPosition(0, 0, bound))
     assert not walked_through(found)

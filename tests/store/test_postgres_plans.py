@@ -45,7 +45,7 @@ def walk(hook: LiveHook, mode: str) -> Callable[[Connection], object]:
     selection = check_selection(given, START_MS)
 
     def run(conn: Connection) -> None:
-        queries.next_candidates(conn, queries.ReplayWalk(selection, hook, None, WAITING), 0)
+        queries.next_candidates(conn, queries.ReplayWalk(selection, hook, WAITING, WAITING), 0)
         count_pairs(conn, selection, [hook], PlanPosition(0, 0, WAITING))
 
     return run

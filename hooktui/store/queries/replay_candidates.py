@@ -76,7 +76,7 @@ class ReplayWalk:
 class FoundPair(NamedTuple):
     """A pair that the walk came to, and what a replay does with it.
 
-    ``duplicate`` says whether a delivery of it was delivered before.
+    ``duplicate`` says, in a plan, whether a delivery of it was delivered before.
     """
 
     cursor: int
@@ -161,27 +161,11 @@ def next_candidates(conn: Connection, walk: ReplayWalk, cursor: int) -> FoundCan
 
 
 def next_pairs(
-    conn: Connection,
-    walk: ReplayWalk,
-    cursor: int,
-    pace: Pace,
-    max_rows: int = _CHUNK,
-    *,
-    duplicates: bool = False,
+    conn: Connection, walk: ReplayWalk, cursor: int, pace: Pace, max_rows: int
 ) -> FoundPairs:
-    """Return the pairs among the next rows after a cursor.
-
-    Args:
-        conn: a read connection.
-        walk: the walk.
-        cursor: where it is.
-        pace: pauses while filters are matched.
-        max_rows: the number of rows to look at.
-        duplicates: whether to find out which pairs were delivered before.
-    """
-    if walk.selection.mode.walks_events:
-        return _pairs_of_events(conn, walk, cursor, pace, max_rows, duplicates=duplicates)
-    return _pairs_of_deliveries(conn, walk, cursor, pace, max_rows, duplicates=duplicates)
+    """Return the pairs among the next rows after a cursor; pause while filters are matched."""
+    find = _pairs_of_events if walk.selection.mode.walks_events else _pairs_of_deliveries
+    return find(conn, walk, cursor, pace, max_rows)
 
 
 # By delivery
@@ -211,16 +195,16 @@ class _Row(NamedTuple):
 
 
 def _pairs_of_deliveries(
-    conn: Connection, walk: ReplayWalk, cursor: int, pace: Pace, max_rows: int, *, duplicates: bool
+    conn: Connection, walk: ReplayWalk, cursor: int, pace: Pace, max_rows: int
 ) -> FoundPairs:
     selection = walk.selection
     outside = filter_of(walk)[1]
     if selection.mode is ReplayMode.FAILED:
         ids = _undelivered_ids(conn, walk, cursor, max_rows)
-        query = _rows_query(walk, duplicates=duplicates).where(DELIVERY.c.id.in_(ids))
+        query = _rows_query(walk).where(DELIVERY.c.id.in_(ids))
         rows = sorted((_Row(*row) for row in conn.execute(query)), key=lambda row: row.id)
     else:
-        query = deliveries_after(walk, cursor, max_rows, duplicates=duplicates)
+        query = deliveries_after(walk, cursor, max_rows)
         rows = [_Row(*row) for row in conn.execute(query)]
         ids = [row.id for row in rows]
     pace.rest_when_due()
@@ -254,12 +238,10 @@ def _pairs_of_deliveries(
     return found
 
 
-def deliveries_after(
-    walk: ReplayWalk, cursor: int, max_rows: int, *, duplicates: bool
-) -> Select[Any]:
+def deliveries_after(walk: ReplayWalk, cursor: int, max_rows: int) -> Select[Any]:
     """Return the query of the next deliveries of the walk's hook; its columns are `_Row`."""
     return (
-        _rows_query(walk, duplicates=duplicates)
+        _rows_query(walk)
         .where(
             DELIVERY.c.hook_id == walk.hook.id, DELIVERY.c.id > cursor, DELIVERY.c.id <= walk.bound
         )
@@ -279,13 +261,14 @@ def was_delivered(walk: ReplayWalk, event: ColumnElement[int]) -> ColumnElement[
     return case((delivered.exists(), ONE), else_=ZERO)
 
 
-def _rows_query(walk: ReplayWalk, *, duplicates: bool) -> Select[Any]:
+def _rows_query(walk: ReplayWalk) -> Select[Any]:
     inside, _ = filter_of(walk)
     other = DELIVERY.alias("other")
     newest = select(func.max(other.c.id)).where(
         other.c.event_id == DELIVERY.c.event_id, other.c.hook_id == walk.hook.id
     )
-    delivered = was_delivered(walk, DELIVERY.c.event_id) if duplicates else ZERO
+    is_plan = walk.replay is None
+    delivered = was_delivered(walk, DELIVERY.c.event_id) if is_plan else ZERO
     return (
         select(
             DELIVERY.c.id,
@@ -361,7 +344,7 @@ class _Event(NamedTuple):
 
 
 def _pairs_of_events(
-    conn: Connection, walk: ReplayWalk, cursor: int, pace: Pace, max_rows: int, *, duplicates: bool
+    conn: Connection, walk: ReplayWalk, cursor: int, pace: Pace, max_rows: int
 ) -> FoundPairs:
     selection = walk.selection
     query = events_after(walk, cursor, max_rows)
@@ -371,7 +354,7 @@ def _pairs_of_events(
     end = max(cursor, last_cursor(walk) if complete else events[-1].id)
     found = FoundPairs(end, complete, len(events))
     events = [event for event in events if selection.contains(event.created_at)]
-    sent = _newest_rows(conn, walk, events, duplicates=duplicates)
+    sent = _newest_rows(conn, walk, events)
     fitting = _fitting(conn, pace, filter_of(walk)[1], [row.id for row in sent.values()])
     for event, fits in _wanted(conn, pace, walk, events, sent):
         pair = _pair_of_event(walk, event, sent.get(event.id), fits=fits, fitting=fitting)
@@ -421,14 +404,12 @@ def _pair_of_event(
     return FoundPair(event.id, event.id, result, None, state, event.size, duplicate)
 
 
-def _newest_rows(
-    conn: Connection, walk: ReplayWalk, events: Sequence[_Event], *, duplicates: bool
-) -> dict[int, _Row]:
+def _newest_rows(conn: Connection, walk: ReplayWalk, events: Sequence[_Event]) -> dict[int, _Row]:
     """Return the newest deliveries of pairs, by event; none where only others are selected."""
     if walk.selection.mode is ReplayMode.NEVER_SENT:
         return {}
     ids = [event.newest for event in events if event.newest is not None]
-    query = _rows_query(walk, duplicates=duplicates)
+    query = _rows_query(walk)
     rows = [_Row(*row) for row in conn.execute(query.where(DELIVERY.c.id.in_(ids)))] if ids else []
     return {row.event: row for row in rows}
 
@@ -459,20 +440,10 @@ def _wanted(
                 yield event, True
                 continue
             body = bodies.get(event.id)
-            if not event.purged and not _is_sent(hook, pace, event, body):
-                continue
-            fits = parsed is None or pace.run(
-                parsed.match_once_steps(_subject(event, body), now_ms())
-            )
-            yield event, fits
+            subject = event_subject(event.id, event.type, event.created_at, body)
+            if event.purged or _matches(pace, hook.filter, subject, 0):
+                yield event, _matches(pace, parsed, subject, now_ms())
 
 
-def _is_sent(hook: LiveHook, pace: Pace, event: _Event, body: bytes | None) -> bool:
-    """Return whether the filter of a hook matches an event."""
-    if hook.filter is None:
-        return True
-    return pace.run(hook.filter.match_once_steps(_subject(event, body), 0))
-
-
-def _subject(event: _Event, body: bytes | None) -> Subject:
-    return event_subject(event.id, event.type, event.created_at, body)
+def _matches(pace: Pace, parsed: Filter | None, subject: Subject, now: int) -> bool:
+    return parsed is None or pace.run(parsed.match_once_steps(subject, now))

@@ -187,7 +187,7 @@ def _next_counts(
     """Return counts of the next pairs, the cursor after them, and whether nothing is left."""
     if is_countable(walk):
         return _count_rows(conn, walk, cursor, _ROWS_COUNTED)
-    found = next_pairs(conn, walk, cursor, pace, _ROWS, duplicates=True)
+    found = next_pairs(conn, walk, cursor, pace, _ROWS)
     counts = [
         PairCount(pair.verdict, 1, pair.duplicate, pair.event, pair.event) for pair in found.pairs
     ]
@@ -271,7 +271,7 @@ def _in_range(walk: ReplayWalk, accepted_ms: ColumnElement[int]) -> ColumnElemen
 
 
 def _keys_of_deliveries(walk: ReplayWalk, cursor: int, max_rows: int) -> Select[Any]:
-    rows = deliveries_after(walk, cursor, max_rows, duplicates=True).subquery("found")
+    rows = deliveries_after(walk, cursor, max_rows).subquery("found")
     newest = case(
         (rows.c.newest == rows.c.id, ONE),
         (rows.c.newest > walk.bound, literal_column("3")),
