@@ -46,6 +46,10 @@ SHORT_TARGET = f"length(target) <= {LONGEST_SHORT_TARGET}"
 """The condition of the audit trail's partial index; a query must repeat it literally."""
 
 
+_GIVEN = {"autoincrement": False}
+"""Of an id that the database does not assign."""
+
+
 def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
     condition = text(where)
     return Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
@@ -112,10 +116,7 @@ class HookStateRow(SQLModel, table=True):
     __tablename__ = "hook_state"
 
     hook_id: int = Field(
-        primary_key=True,
-        foreign_key="hook.id",
-        sa_type=Big,
-        sa_column_kwargs={"autoincrement": False},
+        primary_key=True, foreign_key="hook.id", sa_type=Big, sa_column_kwargs=_GIVEN
     )
     waiting: int = 0
     last_code: int | None = None
@@ -181,7 +182,7 @@ class EventRow(SQLModel, table=True):
     __tablename__ = "event"
     __table_args__ = (Index("event_by_account", "account_id", "id"),)
 
-    id: int = Field(primary_key=True, sa_type=Big, sa_column_kwargs={"autoincrement": False})
+    id: int = Field(primary_key=True, sa_type=Big, sa_column_kwargs=_GIVEN)
     account_id: int = Field(sa_type=Big)
     type: str = Field(sa_type=Text)
     created_at: int = Field(sa_type=Big)
@@ -233,7 +234,7 @@ class DeliveryRow(SQLModel, table=True):
         _partial("delivery_of_replay", "replay_id", "status", where="replay_id IS NOT NULL"),
     )
 
-    id: int = Field(primary_key=True, sa_type=Big, sa_column_kwargs={"autoincrement": False})
+    id: int = Field(primary_key=True, sa_type=Big, sa_column_kwargs=_GIVEN)
     account_id: int = Field(sa_type=Big)
     hook_id: int = Field(foreign_key="hook.id", sa_type=Big)
     event_id: int = Field(foreign_key="event.id", sa_type=Big)
@@ -327,9 +328,7 @@ class AuditChainRow(SQLModel, table=True):
 
     __tablename__ = "audit_chain"
 
-    id: int = Field(
-        default=1, primary_key=True, sa_type=Big, sa_column_kwargs={"autoincrement": False}
-    )
+    id: int = Field(default=1, primary_key=True, sa_type=Big, sa_column_kwargs=_GIVEN)
     last: int = Field(sa_type=Big)
     mark: bytes = Field(sa_type=LargeBinary)
     sealed: bytes = Field(sa_type=LargeBinary)
@@ -372,9 +371,7 @@ class PauseRow(SQLModel, table=True):
 
     __tablename__ = "pause"
 
-    id: int = Field(
-        default=1, primary_key=True, sa_type=Big, sa_column_kwargs={"autoincrement": False}
-    )
+    id: int = Field(default=1, primary_key=True, sa_type=Big, sa_column_kwargs=_GIVEN)
     at_ms: int = Field(sa_type=Big)
     user: str = Field(sa_type=Text)
 
@@ -387,9 +384,7 @@ class CauseBackfillRow(SQLModel, table=True):
 
     __tablename__ = "cause_backfill"
 
-    id: int = Field(
-        default=1, primary_key=True, sa_type=Big, sa_column_kwargs={"autoincrement": False}
-    )
+    id: int = Field(default=1, primary_key=True, sa_type=Big, sa_column_kwargs=_GIVEN)
     after: int = Field(sa_type=Big)
     until: int = Field(sa_type=Big)
 
@@ -407,7 +402,7 @@ class ReplayRow(SQLModel, table=True):
         _partial("replay_running", "lease_until", where="state = 'running'"),
     )
 
-    id: int = Field(primary_key=True, sa_type=Big, sa_column_kwargs={"autoincrement": False})
+    id: int = Field(primary_key=True, sa_type=Big, sa_column_kwargs=_GIVEN)
     account_id: int = Field(sa_type=Big)
     key: str | None = Field(sa_type=Text)
     body_sha256: bytes | None = Field(sa_type=LargeBinary)
@@ -463,7 +458,7 @@ class AlertRow(SQLModel, table=True):
         Index("alert_announced", "account_id", "announced_at"),
     )
 
-    id: int = Field(primary_key=True, sa_type=Big, sa_column_kwargs={"autoincrement": False})
+    id: int = Field(primary_key=True, sa_type=Big, sa_column_kwargs=_GIVEN)
     account_id: int = Field(sa_type=Big)
     type: str = Field(sa_type=Text)
     key: str = Field(sa_type=Text)
