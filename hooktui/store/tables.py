@@ -9,7 +9,8 @@ scan of the columns before them never reads overflow pages.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import make_dataclass
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
     BigInteger,
@@ -505,9 +506,12 @@ ALERT = _table(AlertRow)
 
 
 def maker_of(model: type[M]) -> Callable[..., M]:
-    """Return a function that creates an object of a model from the values of all its columns."""
-    names = _table(model).c.keys()
-    return lambda *values: model(**dict(zip(names, values, strict=True)))
+    """Return a function that makes a plain row of a model from the values of all its columns.
+
+    A row has the attributes of the model and nothing else of it: a model takes 100 µs.
+    """
+    row = make_dataclass(model.__name__, _table(model).c.keys(), slots=True)
+    return cast("Callable[..., M]", row)
 
 
 def in_account(table: Table, account: int | None) -> ColumnElement[bool]:

@@ -35,7 +35,18 @@ from hooktui.store.queries import filter_sql
 from hooktui.store.queries.delivery_indexes import DeliveryQuery, key_scan
 from hooktui.store.queries.pace import Pace
 from hooktui.store.queries.pages import PagedQuery, PageRequest, RowCheck, page_of
-from hooktui.store.tables import ATTEMPT, DELIVERY, EVENT, HOOK, HOOK_STATE, PAUSE, Big, in_account
+from hooktui.store.tables import (
+    ATTEMPT,
+    DELIVERY,
+    EVENT,
+    HOOK,
+    HOOK_STATE,
+    PAUSE,
+    AttemptRow,
+    Big,
+    in_account,
+    maker_of,
+)
 
 
 class _Row(NamedTuple):
@@ -69,33 +80,7 @@ class _Row(NamedTuple):
     answer_body: bytes | None = None
 
 
-class _AttemptRow(NamedTuple):
-    """An attempt with the response; ``headers`` and ``body`` are None without one."""
-
-    delivery_id: int
-    number: int
-    started_at: int
-    outcome: str
-    status_code: int | None
-    error: str | None
-    error_detail: str | None
-    dns_ms: float | None
-    connect_ms: float | None
-    tls_ms: float | None
-    first_byte_ms: float | None
-    total_ms: float | None
-    reused_connection: bool
-    address: str | None
-    retry_after_s: int | None
-    server: str | None
-    secret_ids: str
-    truncated: bool
-    size: int
-    headers: str | None
-    body: bytes | None
-
-
-_ATTEMPT_COLUMNS = [ATTEMPT.c[name] for name in _AttemptRow._fields]
+_attempt_row = maker_of(AttemptRow)
 _COLUMNS = [DELIVERY.c[name] for name in _Row._fields if name in DELIVERY.c]
 _SORTS: dict[str, ColumnElement[Any] | None] = {"id": None, "created_at": None}
 _EVERYTHING = DeliveryQuery()
@@ -194,8 +179,8 @@ def get_delivery(
     if found is None:
         raise no_delivery(delivery)
     row = _Row(*found)
-    made = select(*_ATTEMPT_COLUMNS).where(ATTEMPT.c.delivery_id == delivery)
-    attempts = list(starmap(_AttemptRow, conn.execute(made.order_by(ATTEMPT.c.number))))
+    made = select(ATTEMPT).where(ATTEMPT.c.delivery_id == delivery)
+    attempts = list(starmap(_attempt_row, conn.execute(made.order_by(ATTEMPT.c.number))))
     last = attempts[-1] if attempts else None
     return DeliveryRecord(
         _delivery(row),
@@ -236,8 +221,8 @@ def attempts_by_key(
     """Return the existing attempts among keys, by delivery and number."""
     keys = list(attempts)
     key = tuple_(ATTEMPT.c.delivery_id, ATTEMPT.c.number)
-    rows = conn.execute(select(*_ATTEMPT_COLUMNS).where(key.in_(keys)))
-    return {(row.delivery_id, row.number): _attempt(row) for row in starmap(_AttemptRow, rows)}
+    rows = conn.execute(select(ATTEMPT).where(key.in_(keys)))
+    return {(row.delivery_id, row.number): _attempt(row) for row in starmap(_attempt_row, rows)}
 
 
 def _delivery(row: _Row) -> Delivery:
@@ -358,7 +343,7 @@ def _text(body: bytes | None) -> str | None:
     return None if body is None else body.decode("utf-8", "backslashreplace")
 
 
-def _attempt(row: _AttemptRow) -> Attempt:
+def _attempt(row: AttemptRow) -> Attempt:
     return Attempt(
         delivery=encode("dlv", row.delivery_id),
         number=row.number,
@@ -382,7 +367,7 @@ def _attempt(row: _AttemptRow) -> Attempt:
     )
 
 
-def _response(row: _AttemptRow) -> Response:
+def _response(row: AttemptRow) -> Response:
     return Response(
         headers=msgspec.json.decode(row.headers or "[]", type=tuple[tuple[str, str], ...]),
         body=_text(row.body) or "",
