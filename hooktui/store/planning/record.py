@@ -135,10 +135,9 @@ class HookChange:
     ``disabled_at``. ``buckets`` has, by the start of each five minutes, the numbers of delivered
     and failed attempts, then the histogram of their durations.
 
-    ``failed_after`` counts failures after the last success of the batch, ``failing_since`` is when
-    the first of them started, ``gave_up`` whether one of them was the last of its delivery;
-    ``given_up`` are all such results of the batch, ``failures`` all failures in the order of their
-    ends. Pings and interrupted attempts affect neither these nor the statistics.
+    ``failures`` are those after the last success of the batch, in the order of their ends,
+    ``last_failure`` is the last of the batch, ``given_up`` are all that were the last of their
+    delivery. Pings and interrupted attempts affect neither these nor the statistics.
     """
 
     finished: int = 0
@@ -146,20 +145,23 @@ class HookChange:
     last_error: str | None = None
     last_at: int = 0
     last_success_at: int | None = None
-    failed_after: int = 0
-    failing_since: int | None = None
-    gave_up: bool = False
+    failures: list[AttemptResult] = field(default_factory=list)
+    last_failure: AttemptResult | None = None
     given_up: list[AttemptResult] = field(default_factory=list)
     decision: RetryDecision | None = None
     disabled_at: int = 0
     buckets: dict[int, list[int]] = field(default_factory=dict)
-    failures: list[AttemptResult] = field(default_factory=list)
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether one of the failures was the last of its delivery."""
+        return any(result.decision.status is DeliveryStatus.FAILED for result in self.failures)
 
     def breaker_after(self, breaker: Breaker) -> Breaker:
         """Return the hook's breaker after the batch: a success closes it."""
         if self.last_success_at is not None:
             breaker = CLOSED
-        for result in self.failures[len(self.failures) - self.failed_after :]:
+        for result in self.failures:
             if result.concerns_breaker:
                 breaker = after_attempt(
                     breaker, result.exchange, result.started_at_ms, result.finished_at_ms
@@ -168,11 +170,12 @@ class HookChange:
 
     def failing_after(self, failing: FailureStreak) -> FailureStreak:
         """Return the hook's failures since its last success, after the batch."""
+        first_ms = self.failures[0].started_at_ms if self.failures else None
         if self.last_success_at is not None:
-            return FailureStreak(self.failing_since, self.failed_after)
-        known = [each for each in (failing.since_ms, self.failing_since) if each is not None]
+            return FailureStreak(first_ms, len(self.failures))
+        known = [each for each in (failing.since_ms, first_ms) if each is not None]
         since_ms = min(known, default=None)  # the clock may have been set back in between
-        return FailureStreak(since_ms, failing.failed + self.failed_after)
+        return FailureStreak(since_ms, failing.failed + len(self.failures))
 
 
 def _sum_up(change: HookChange, result: AttemptResult, *, ended: bool, elsewhere: bool) -> None:
@@ -198,14 +201,11 @@ def _sum_up(change: HookChange, result: AttemptResult, *, ended: bool, elsewhere
             change.given_up.append(result)
     elif delivered:
         change.last_success_at = max(result.finished_at_ms, change.last_success_at or 0)
-        change.failed_after, change.failing_since = 0, None
-        change.gave_up = False
+        change.failures = []
     else:
         change.failures.append(result)
-        change.failed_after += 1
-        change.failing_since = change.failing_since or result.started_at_ms
+        change.last_failure = result
         if result.decision.status is DeliveryStatus.FAILED:
-            change.gave_up = True
             change.given_up.append(result)
     bucket = bucket_of(result.finished_at_ms)
     counts = change.buckets.get(bucket)
@@ -267,7 +267,7 @@ def secrets_to_note(
 
 def needs_failures_by_day(change: HookChange, failing: FailureStreak, now_ms: int) -> bool:
     """Return whether the 5-day rule may disable a hook, so that its failures by day are needed."""
-    return change.decision is None and change.failed_after > 0 and failing.long_enough(now_ms)
+    return change.decision is None and bool(change.failures) and failing.long_enough(now_ms)
 
 
 def disable_reason(
@@ -336,7 +336,7 @@ def alert_batch(recorded: RecordedHook, causes: Iterable[str], waiting_change: i
         waiting_change: of its number of waiting deliveries, if that is not written yet.
     """
     _, change, failing, disabled = recorded
-    last = change.failures[-1].exchange if change.failures else None
+    last = None if change.last_failure is None else change.last_failure.exchange
     return HookBatch(
         streak=failing,
         delivered=change.last_success_at is not None,

@@ -193,7 +193,7 @@ async def _may_concern_alerts(work: WriteTransaction, changes: Mapping[HookId, H
         for change, live in known
     ):  # fmt: skip
         return True
-    failing = {live.id: (change, live) for change, live in known if change.failed_after}
+    failing = {live.id: (change, live) for change, live in known if change.failures}
     rows = await work.raw.fetch(sql.FIND_STREAKS, list(failing)) if failing else ()
     for hook, since_ms, failed in rows:
         change, live = failing[hook]
@@ -223,7 +223,7 @@ def _needs_lock(change: HookChange, live: LiveHook | None) -> bool:
     After a success as the last counted attempt earlier ones do not matter, unless an alert says
     that the hook is failing, or a delivery gave up before.
     """
-    ends_well = change.last_success_at is not None and not change.failed_after
+    ends_well = change.last_success_at is not None and not change.failures
     return not ends_well or bool(change.given_up) or (live is not None and live.failing)
 
 
