@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection, update
+from sqlalchemy import update
 
 from hooktui.domain.alerts import Resolution
 from hooktui.domain.clock import to_rfc3339
@@ -16,7 +16,8 @@ from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.roles import Actor
 from hooktui.domain.wire.hooks import Hook
-from hooktui.store import audit, hook_rows
+from hooktui.store import hook_rows
+from hooktui.store.audit import SERVER
 from hooktui.store.changes.alerts import hook_was_deleted, hook_was_edited
 from hooktui.store.changes.deliveries import cancel_waiting
 from hooktui.store.changes.replays import end_aside_of
@@ -26,7 +27,6 @@ from hooktui.store.queries.access import account_row
 from hooktui.store.queries.hooks import find_hook, get_hook, next_due
 from hooktui.store.tables import HOOK, HOOK_STATE, HookRow, HookStateRow
 from hooktui.store.tx import Tx
-from hooktui.store.vault import Vault
 
 
 def create_hook(
@@ -104,16 +104,9 @@ def change_hook(
     return get_hook(tx.conn, account, hook)
 
 
-def disable_hook(
-    conn: Connection,
-    vault: Vault,
-    hook: LiveHook,
-    reason: DisabledReason,
-    at_ms: int,
-    now_ms: int,
-) -> bool:
+def disable_hook(tx: Tx, hook: LiveHook, reason: DisabledReason, at_ms: int) -> bool:
     """Disable a hook as of a time by a rule of the server; return whether it was active."""
-    disabled = conn.execute(
+    disabled = tx.conn.execute(
         update(HOOK)
         .where(HOOK.c.id == hook.id, HOOK.c.active, HOOK.c.deleted_at.is_(None))
         .values(
@@ -121,22 +114,16 @@ def disable_hook(
             disabled_reason=reason.value,
             disabled_at=at_ms,
             updated_at=at_ms,
-            updated_by=audit.SERVER.user,
+            updated_by=SERVER.user,
             version=HOOK.c.version + 1,
         )
     )
     if disabled.rowcount != 1:
         return False
-    entry = audit.NewAuditEntry(
-        at_ms=now_ms,
-        actor=audit.SERVER,
-        action="hook.change",
-        target=f"hook {hook.id}",
-        account=hook.account,
-        before={"active": True},
+    tx.audit(
+        SERVER, "hook.change", f"hook {hook.id}", account=hook.account, before={"active": True},
         after={"active": False, "disabled_reason": reason.value},
-    )
-    audit.append(conn, entry, vault)
+    )  # fmt: skip
     return True
 
 

@@ -271,6 +271,6 @@ def _disable(
         counted = work.raw.execute(sql.FAILED_BY_AGE, (now, DAY_MS, hook.id, now - RULE_MS))
         failures = dict(counted.fetchall())
     disabled = disable_reason(change, failures, now)
-    if disabled is not None and disable_hook(work.conn, work.vault, hook, *disabled, now):
+    if disabled is not None and disable_hook(work.tx(), hook, *disabled):
         return disabled[0]
     return None
