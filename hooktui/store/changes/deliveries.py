@@ -242,33 +242,29 @@ def give_up(
         NotFound: there is no such hook in the account (None: in any), or no such group.
         Conflict: too many events were skipped after ``until_ms`` to count the rest.
     """
-    done = _give_up(tx, actor, account, hook, cause, until_ms, after)
+    owner, active = hook_columns(tx.conn, account, hook, HOOK.c.account_id, HOOK.c.active)
+    if cause == SKIPPED:
+        done = GivenUp(_forget_skipped(tx, owner, hook, until_ms))
+    elif cause == HELD and active:
+        raise no_group(hook, cause)
+    else:
+        done = _give_up_entries(tx, actor, hook, cause, until_ms, after)
+    groups_were_emptied(tx, {(hook, cause)}, actor.user)
     if not audited and (done.given_up or done.cancelled):
         scope = {"cause": cause, "until": to_rfc3339(until_ms)}
         audit_give_up(tx, actor, account, hook, scope)
     return done
 
 
-def _give_up(
-    tx: Tx,
-    actor: Actor,
-    account: AccountId | None,
-    hook: HookId,
-    cause: str,
-    until_ms: int,
-    after: DeliveryId | None,
+def _give_up_entries(
+    tx: Tx, actor: Actor, hook: HookId, cause: str, until_ms: int, after: DeliveryId | None
 ) -> GivenUp:
-    owner, active = hook_columns(tx.conn, account, hook, HOOK.c.account_id, HOOK.c.active)
-    if cause == SKIPPED:
-        skipped = _forget_skipped(tx, owner, hook, until_ms)
-        groups_were_emptied(tx, {(hook, cause)}, actor.user)
-        return GivenUp(given_up=skipped)
     group = is_in_group(hook, cause)
     if cause == HELD:
         group = is_open() & (DELIVERY.c.hook_id == hook)
     entries = select(*_COLUMNS).where(group, DELIVERY.c.id > (after or 0)).order_by(DELIVERY.c.id)
     found = list(starmap(_Row, tx.conn.execute(entries.limit(_CANCELLED_AT_ONCE))))
-    if (not found and after is None) or (cause == HELD and active):
+    if not found and after is None:
         raise no_group(hook, cause)
     old = [row for row in found if row.created_at <= until_ms]
     dead = [row for row in old if row.status == DeliveryStatus.FAILED]
@@ -277,7 +273,6 @@ def _give_up(
         pending = [row for row in pending if row.cause is None]
     _forget_dead(tx, dead)
     _cancel_and_count(tx, pending, f"given up by {actor.user}", actor.user)
-    groups_were_emptied(tx, {(hook, cause)}, actor.user)
     is_last = len(found) < _CANCELLED_AT_ONCE or not old
     return GivenUp(len(dead), len(pending), None if is_last else found[-1].id)
 
