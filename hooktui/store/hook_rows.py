@@ -60,7 +60,7 @@ class StoredSettings(NamedTuple):
     @classmethod
     def of(cls, row: HookRow) -> StoredSettings:
         """Return the settings of a hook's row."""
-        return cls(HookId(row.id), AccountId(row.account_id), row.sealed, _read(row))
+        return cls(row.id, row.account_id, row.sealed, _read(row))
 
 
 def columns_of(settings: HookSettings) -> dict[str, Any]:

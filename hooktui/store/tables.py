@@ -28,6 +28,8 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import Field, SQLModel
 
+from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
+
 M = TypeVar("M", bound=SQLModel)
 
 
@@ -61,7 +63,7 @@ class AccountRow(SQLModel, table=True):
 
     __tablename__ = "account"
 
-    id: int = Field(default=None, primary_key=True, sa_type=Big)
+    id: AccountId = Field(default=None, primary_key=True, sa_type=Big)
     name: str = Field(sa_type=Text, unique=True)
     created_at: int = Field(sa_type=Big)
 
@@ -75,8 +77,8 @@ class HookRow(SQLModel, table=True):
     __tablename__ = "hook"
     __table_args__ = (Index("hook_by_account", "account_id"), {"sqlite_autoincrement": True})
 
-    id: int = Field(default=None, primary_key=True, sa_type=Big)
-    account_id: int = Field(foreign_key="account.id", sa_type=Big)
+    id: HookId = Field(default=None, primary_key=True, sa_type=Big)
+    account_id: AccountId = Field(foreign_key="account.id", sa_type=Big)
     type: str = Field(sa_type=Text)
     name: str = Field(sa_type=Text)
     url: str = Field(sa_type=Text)
@@ -170,7 +172,7 @@ class SecretRow(SQLModel, table=True):
     __table_args__ = (Index("secret_by_hook", "hook_id"), {"sqlite_autoincrement": True})
 
     id: int = Field(default=None, primary_key=True, sa_type=Big)
-    hook_id: int = Field(foreign_key="hook.id", sa_type=Big)
+    hook_id: HookId = Field(foreign_key="hook.id", sa_type=Big)
     created_at: int = Field(sa_type=Big)
     expires_at: int | None = Field(default=None, sa_type=Big)
     last_used_at: int | None = Field(default=None, sa_type=Big)
@@ -183,8 +185,8 @@ class EventRow(SQLModel, table=True):
     __tablename__ = "event"
     __table_args__ = (Index("event_by_account", "account_id", "id"),)
 
-    id: int = Field(primary_key=True, sa_type=Big, sa_column_kwargs=_GIVEN)
-    account_id: int = Field(sa_type=Big)
+    id: EventId = Field(primary_key=True, sa_type=Big, sa_column_kwargs=_GIVEN)
+    account_id: AccountId = Field(sa_type=Big)
     type: str = Field(sa_type=Text)
     created_at: int = Field(sa_type=Big)
     size: int
@@ -235,10 +237,10 @@ class DeliveryRow(SQLModel, table=True):
         _partial("delivery_of_replay", "replay_id", "status", where="replay_id IS NOT NULL"),
     )
 
-    id: int = Field(primary_key=True, sa_type=Big, sa_column_kwargs=_GIVEN)
-    account_id: int = Field(sa_type=Big)
-    hook_id: int = Field(foreign_key="hook.id", sa_type=Big)
-    event_id: int = Field(foreign_key="event.id", sa_type=Big)
+    id: DeliveryId = Field(primary_key=True, sa_type=Big, sa_column_kwargs=_GIVEN)
+    account_id: AccountId = Field(sa_type=Big)
+    hook_id: HookId = Field(foreign_key="hook.id", sa_type=Big)
+    event_id: EventId = Field(foreign_key="event.id", sa_type=Big)
     event_type: str = Field(sa_type=Text)
     trigger: str = Field(sa_type=Text)
     status: str = Field(sa_type=Text)
@@ -344,7 +346,7 @@ class TokenRow(SQLModel, table=True):
     id: int = Field(default=None, primary_key=True, sa_type=Big)
     name: str = Field(sa_type=Text)
     role: str = Field(sa_type=Text)
-    account_id: int | None = Field(default=None, foreign_key="account.id", sa_type=Big)
+    account_id: AccountId | None = Field(default=None, foreign_key="account.id", sa_type=Big)
     created_at: int = Field(sa_type=Big)
     expires_at: int | None = Field(default=None, sa_type=Big)
     last_used_at: int | None = Field(default=None, sa_type=Big)
@@ -404,7 +406,7 @@ class ReplayRow(SQLModel, table=True):
     )
 
     id: int = Field(primary_key=True, sa_type=Big, sa_column_kwargs=_GIVEN)
-    account_id: int = Field(sa_type=Big)
+    account_id: AccountId = Field(sa_type=Big)
     key: str | None = Field(sa_type=Text)
     body_sha256: bytes | None = Field(sa_type=LargeBinary)
     state: str = Field(sa_type=Text)
@@ -460,11 +462,11 @@ class AlertRow(SQLModel, table=True):
     )
 
     id: int = Field(primary_key=True, sa_type=Big, sa_column_kwargs=_GIVEN)
-    account_id: int = Field(sa_type=Big)
+    account_id: AccountId = Field(sa_type=Big)
     type: str = Field(sa_type=Text)
     key: str = Field(sa_type=Text)
     state: str = Field(sa_type=Text)
-    hook_id: int | None = Field(sa_type=Big)
+    hook_id: HookId | None = Field(sa_type=Big)
     cause: str | None = Field(sa_type=Text)
     replay_id: int | None = Field(sa_type=Big)
     count: int = Field(sa_type=Big)
@@ -508,7 +510,7 @@ ALERT = _table(AlertRow)
 def maker_of(model: type[M]) -> Callable[..., M]:
     """Return a function that makes a plain row of a model from the values of all its columns.
 
-    A row has the attributes of the model and nothing else of it: a model takes 100 µs.
+    It has the attributes of the model and nothing else, and is made some hundred times faster.
     """
     row = make_dataclass(model.__name__, _table(model).c.keys(), slots=True)
     return cast("Callable[..., M]", row)

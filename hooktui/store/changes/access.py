@@ -33,9 +33,8 @@ def create_account(tx: Tx, actor: Actor, name: str) -> Account:
             raise Conflict(f"account {same.id} is named {name!r} already; choose another name")
         row = AccountRow(name=name, created_at=tx.now_ms)
         session.add(row)
-    account = AccountId(row.id)
     after = {"name": name}
-    tx.audit(actor, "account.create", f"account {account}", account=account, after=after)
+    tx.audit(actor, "account.create", f"account {row.id}", account=row.id, after=after)
     return account_of(row)
 
 
@@ -86,7 +85,7 @@ def revoke_token(tx: Tx, actor: Actor, account: AccountId | None, token: int) ->
         if row is None:
             raise NotFound(f"there is no token {token} here; see: hooktui tokens list")
         session.delete(row)
-    owner = None if row.account_id is None else AccountId(row.account_id)
+    owner = row.account_id
     before = {"name": row.name, "role": row.role, "account_id": owner}
     tx.audit(actor, "token.revoke", f"token {token}", account=owner, before=before)
 

@@ -26,7 +26,7 @@ from hooktui.domain.alerts import (
     snooze_is_over,
     wants_announcement,
 )
-from hooktui.domain.ids import AccountId, HookId, encode
+from hooktui.domain.ids import AccountId, encode
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.queries.alert_look import Expiring, FoundOpening, Late, LookResult, Seen
 from hooktui.store.queries.alerts import AlertRecord, AlertSubject, hook_facts
@@ -144,8 +144,8 @@ class AlertLook:
                 result.ended.append((alert.id, Resolution.CLEARED))
 
     def _expiring_opening(self, key: str, group: Expiring, more: int) -> FoundOpening:
-        hook = HookId(group.hook)
-        subject = AlertSubject(AlertType.EXPIRING, key, AccountId(group.account), hook, group.cause)
+        hook = group.hook
+        subject = AlertSubject(AlertType.EXPIRING, key, group.account, hook, group.cause)
         facts = {
             "hook": hook_facts(hook, group.name, self._live.view.get(hook)),
             "cause": group.cause,

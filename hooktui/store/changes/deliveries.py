@@ -27,28 +27,18 @@ from hooktui.store.queries.events import reasons_of
 from hooktui.store.queries.filter_sql import is_open, is_pending
 from hooktui.store.queries.hooks import hook_columns
 from hooktui.store.queries.undelivered import no_group
-from hooktui.store.tables import DELIVERY, EVENT, HOOK, HOOK_STATE, in_account
+from hooktui.store.tables import (
+    DELIVERY,
+    EVENT,
+    HOOK,
+    HOOK_STATE,
+    DeliveryRow,
+    in_account,
+    maker_of,
+)
 from hooktui.store.tx import Tx
 
-
-class _Row(NamedTuple):
-    """The columns of a delivery that a change reads."""
-
-    id: DeliveryId
-    account_id: AccountId
-    hook_id: HookId
-    event_id: int
-    event_type: str
-    status: str
-    attempts: int
-    created_at: int
-    finished_at: int | None
-    duration_ms: int | None
-    reason: str | None
-    cause: str | None
-
-
-_COLUMNS = [DELIVERY.c[name] for name in _Row._fields]
+_row = maker_of(DeliveryRow)
 _CANCELLED_AT_ONCE = 500
 """Deliveries cancelled in one transaction; the rest of a long backlog follows in later ones."""
 _SKIPS_READ, _FEW_SKIPS, _MANY = 2000, 100, "many"
@@ -101,8 +91,8 @@ def cancel_waiting(tx: Tx, hook: HookId) -> None:
 
     A part of them now, the rest in later transactions.
     """
-    waiting = select(*_COLUMNS).where(DELIVERY.c.hook_id == hook, is_pending())
-    rows = list(starmap(_Row, tx.conn.execute(waiting.limit(_CANCELLED_AT_ONCE))))
+    waiting = select(DELIVERY).where(DELIVERY.c.hook_id == hook, is_pending())
+    rows = list(starmap(_row, tx.conn.execute(waiting.limit(_CANCELLED_AT_ONCE))))
     _cancel(tx, rows, HOOK_DELETED)
     _count_waiting(tx, hook, -len(rows))
     if len(rows) == _CANCELLED_AT_ONCE or _forget_all_causes(tx, hook) == _CANCELLED_AT_ONCE:
@@ -120,10 +110,12 @@ def _forget_all_causes(tx: Tx, hook: HookId) -> int:
     return tx.conn.execute(of_hook.values(cause=None)).rowcount
 
 
-def _find(tx: Tx, account: AccountId | None, delivery: DeliveryId) -> tuple[_Row, bool, bool]:
+def _find(
+    tx: Tx, account: AccountId | None, delivery: DeliveryId
+) -> tuple[DeliveryRow, bool, bool]:
     """Return a delivery, whether its hook was deleted, and whether its body was purged."""
     query = (
-        select(HOOK.c.deleted_at.is_not(None), EVENT.c.body.is_(None), *_COLUMNS)
+        select(HOOK.c.deleted_at.is_not(None), EVENT.c.body.is_(None), DELIVERY)
         .select_from(DELIVERY)
         .join(HOOK, HOOK.c.id == DELIVERY.c.hook_id)
         .join(EVENT, EVENT.c.id == DELIVERY.c.event_id)
@@ -133,17 +125,17 @@ def _find(tx: Tx, account: AccountId | None, delivery: DeliveryId) -> tuple[_Row
     if found is None:
         raise no_delivery(delivery)
     hook_deleted, purged, *columns = found
-    return _Row(*columns), bool(hook_deleted), bool(purged)
+    return _row(*columns), bool(hook_deleted), bool(purged)
 
 
-def _due_now(tx: Tx, row: _Row) -> int:
+def _due_now(tx: Tx, row: DeliveryRow) -> int:
     sooner = update(DELIVERY).where(DELIVERY.c.id == row.id)
     tx.conn.execute(sooner.values(next_attempt_at=tx.now_ms))
     _feed(tx, row, DeliveryState(DeliveryStatus.PENDING.value, row.attempts, tx.now_ms))
     return row.id
 
 
-def _new_delivery(tx: Tx, row: _Row) -> int:
+def _new_delivery(tx: Tx, row: DeliveryRow) -> int:
     delivery = DeliveryId(tx.ids.next(tx.now_ms))
     tx.conn.execute(
         insert(DELIVERY).values(
@@ -181,7 +173,7 @@ def forget_causes(tx: Tx, event: int, hook: HookId, *, before: DeliveryId) -> No
     tx.conn.execute(older.values(cause=None))
 
 
-def _cancel(tx: Tx, rows: Sequence[_Row], reason: str) -> None:
+def _cancel(tx: Tx, rows: Sequence[DeliveryRow], reason: str) -> None:
     cancelled = DeliveryStatus.CANCELLED.value
     ended = update(DELIVERY).where(DELIVERY.c.id.in_([row.id for row in rows]))
     tx.conn.execute(
@@ -199,13 +191,13 @@ def cancel_pending(tx: Tx, which: ColumnElement[bool], by: str) -> bool:
 
     ``by`` is the user who cancels them, and in whose name alerts end.
     """
-    pending = select(*_COLUMNS).where(which, is_pending()).limit(_CANCELLED_AT_ONCE)
-    rows = list(starmap(_Row, tx.conn.execute(pending)))
+    pending = select(DELIVERY).where(which, is_pending()).limit(_CANCELLED_AT_ONCE)
+    rows = list(starmap(_row, tx.conn.execute(pending)))
     _cancel_and_count(tx, rows, f"cancelled by {by}", by)
     return len(rows) == _CANCELLED_AT_ONCE
 
 
-def _feed(tx: Tx, row: _Row, state: DeliveryState) -> None:
+def _feed(tx: Tx, row: DeliveryRow, state: DeliveryState) -> None:
     tx.feed(delivery_item(row.account_id, row.hook_id, row.id, state))
 
 
@@ -262,8 +254,8 @@ def _give_up_entries(
     group = is_in_group(hook, cause)
     if cause == HELD:
         group = is_open() & (DELIVERY.c.hook_id == hook)
-    entries = select(*_COLUMNS).where(group, DELIVERY.c.id > (after or 0)).order_by(DELIVERY.c.id)
-    found = list(starmap(_Row, tx.conn.execute(entries.limit(_CANCELLED_AT_ONCE))))
+    entries = select(DELIVERY).where(group, DELIVERY.c.id > (after or 0)).order_by(DELIVERY.c.id)
+    found = list(starmap(_row, tx.conn.execute(entries.limit(_CANCELLED_AT_ONCE))))
     if not found and after is None:
         raise no_group(hook, cause)
     old = [row for row in found if row.created_at <= until_ms]
@@ -288,8 +280,8 @@ def cancel_some(
 
     If there are any, ``scope`` becomes an audit entry; None: the call has one.
     """
-    rows = select(*_COLUMNS).where(DELIVERY.c.id.in_(deliveries), is_pending())
-    pending = list(starmap(_Row, tx.conn.execute(rows)))
+    rows = select(DELIVERY).where(DELIVERY.c.id.in_(deliveries), is_pending())
+    pending = list(starmap(_row, tx.conn.execute(rows)))
     _cancel_and_count(tx, pending, f"cancelled by {actor.user}", actor.user)
     if pending and scope is not None:
         audit_cancel(tx, actor, account, scope)
@@ -309,7 +301,7 @@ def audit_cancel(tx: Tx, actor: Actor, account: AccountId, after: Mapping[str, o
     tx.audit(actor, "delivery.cancel_many", "deliveries", account=account, after=after)
 
 
-def _cancel_and_count(tx: Tx, rows: Sequence[_Row], reason: str, by: str) -> None:
+def _cancel_and_count(tx: Tx, rows: Sequence[DeliveryRow], reason: str, by: str) -> None:
     """Cancel pending deliveries of several hooks, which may end the alerts of their groups."""
     _cancel(tx, rows, reason)
     for hook, count in Counter(row.hook_id for row in rows).items():
@@ -318,7 +310,7 @@ def _cancel_and_count(tx: Tx, rows: Sequence[_Row], reason: str, by: str) -> Non
     groups_were_emptied(tx, {(row.hook_id, row.cause or HELD) for row in rows}, by)
 
 
-def _forget_dead(tx: Tx, rows: Sequence[_Row]) -> None:
+def _forget_dead(tx: Tx, rows: Sequence[DeliveryRow]) -> None:
     given_up = update(DELIVERY).where(DELIVERY.c.id.in_([row.id for row in rows]))
     tx.conn.execute(given_up.values(cause=None))
     for row in rows:

@@ -50,7 +50,7 @@ def create_hook(
         _set_disabled(row, tx.now_ms)
         session.add(row)
         session.flush()  # assigns the id, to which the encryption is bound
-        hook = HookId(row.id)
+        hook = row.id
         row.sealed = hook_rows.encrypt(settings, tx.vault, hook, account)
         session.add(HookStateRow(hook_id=hook))
     add_secret(tx, account, hook, secret)
@@ -87,7 +87,7 @@ def change_hook(
         after = edit(before)
         if after == before:
             return get_hook(tx.conn, account, hook)
-        owner = AccountId(row.account_id)
+        owner = row.account_id
         row.sqlmodel_update(hook_rows.columns_of(after))
         row.sealed = hook_rows.encrypt(after, tx.vault, hook, owner)
         if after.active != before.active:
@@ -135,7 +135,7 @@ def delete_hook(tx: Tx, actor: Actor, account: AccountId | None, hook: HookId) -
     """
     with tx.session() as session:
         row = find_hook(session, account, hook)
-        owner = AccountId(row.account_id)
+        owner = row.account_id
         before = hook_rows.shown(hook_rows.readable_settings(hook_rows.StoredSettings.of(row)))
         row.deleted_at = tx.now_ms
         row.active = False

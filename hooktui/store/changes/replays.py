@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from itertools import starmap
+from typing import Final
 
 import msgspec
 from sqlalchemy import (
@@ -52,7 +53,17 @@ from hooktui.store.queries.access import account_row
 from hooktui.store.queries.hooks import no_hook
 from hooktui.store.queries.replay_candidates import first_cursor
 from hooktui.store.queries.replays import IS_RUNNING, get_replay, no_replay, stored_selection
-from hooktui.store.tables import DELIVERY, EVENT, HOOK, HOOK_STATE, REPLAY, REPLAY_HOOK, in_account
+from hooktui.store.tables import (
+    DELIVERY,
+    EVENT,
+    HOOK,
+    HOOK_STATE,
+    REPLAY,
+    REPLAY_HOOK,
+    ReplayRow,
+    in_account,
+    maker_of,
+)
 from hooktui.store.tx import Tx
 
 _UNFINISHED = [state.value for state in UNFINISHED]
@@ -60,19 +71,7 @@ _IS_UNFINISHED: Final = REPLAY_HOOK.c.state != literal_column("'done'")
 """Literal, for the partial index."""
 
 
-class _Row(NamedTuple):
-    """The columns of a replay that a change reads."""
-
-    id: int
-    account_id: AccountId
-    state: str
-    rate_per_s: float
-    selection: str
-    created_at: int
-    changed_by: str
-
-
-_COLUMNS = [REPLAY.c[name] for name in _Row._fields]
+_replay_row = maker_of(ReplayRow)
 
 
 def create_replay(
@@ -297,19 +296,21 @@ def _check_unfinished(tx: Tx, hooks: Sequence[HookId]) -> None:
         )
 
 
-def _find(tx: Tx, account: AccountId | None, replay: int) -> _Row:
+def _find(tx: Tx, account: AccountId | None, replay: int) -> ReplayRow:
     row = _row(tx, REPLAY.c.id == replay, in_account(REPLAY, account))
     if row is None:
         raise no_replay(replay)
     return row
 
 
-def _row(tx: Tx, *conditions: ColumnElement[bool]) -> _Row | None:
-    row = tx.conn.execute(select(*_COLUMNS).where(*conditions)).first()
-    return None if row is None else _Row(*row)
+def _row(tx: Tx, *conditions: ColumnElement[bool]) -> ReplayRow | None:
+    row = tx.conn.execute(select(REPLAY).where(*conditions)).first()
+    return None if row is None else _replay_row(*row)
 
 
-def _change(tx: Tx, row: _Row, state: ReplayState, actor: Actor, reason: str | None = None) -> None:
+def _change(
+    tx: Tx, row: ReplayRow, state: ReplayState, actor: Actor, reason: str | None = None
+) -> None:
     """Change the state of a replay; no server owns it afterwards.
 
     The wait for a server begins now: after an hour without one, a running replay pauses.
@@ -353,9 +354,9 @@ def take_replays(tx: Tx, token: int, server: str) -> None:
     """Take the running replays without a live lease; pause those that none ran for an hour."""
     free = or_(REPLAY.c.lease_until.is_(None), REPLAY.c.lease_until <= tx.now_ms)
     abandoned = REPLAY.c.lease_until < tx.now_ms - ABANDONED_MS
-    rows = tx.conn.execute(select(*_COLUMNS).where(IS_RUNNING, free, abandoned)).all()
-    for row in rows:
-        _pause_itself(tx, _Row(*row), ABANDONED)
+    rows = tx.conn.execute(select(REPLAY).where(IS_RUNNING, free, abandoned)).all()
+    for row in starmap(_replay_row, rows):
+        _pause_itself(tx, row, ABANDONED)
     taken = update(REPLAY).where(IS_RUNNING, free)
     values = {"owner_token": token, "server": server, "lease_until": tx.now_ms + LEASE_MS}
     tx.conn.execute(taken.values(values))
@@ -407,7 +408,9 @@ def _unfinished_walks(tx: Tx, replay: int) -> set[str]:
     return set(tx.conn.execute(states.distinct()).scalars())
 
 
-def _pause_itself(tx: Tx, row: _Row, reason: str, results: Mapping[str, int] | None = None) -> None:
+def _pause_itself(
+    tx: Tx, row: ReplayRow, reason: str, results: Mapping[str, int] | None = None
+) -> None:
     """Pause a replay that cannot continue, and open its alert."""
     _change(tx, row, ReplayState.PAUSED, SERVER, reason)
     tx.audit(
@@ -452,7 +455,7 @@ def finish_replay(
     return True
 
 
-def _forget_skips(tx: Tx, row: _Row) -> None:
+def _forget_skips(tx: Tx, row: ReplayRow) -> None:
     """Reset the skipped events of hooks to which the replay sent all of them."""
     selection = stored_selection(row.selection)
     if not selection.mode.walks_events or selection.filter is not None:
@@ -484,5 +487,5 @@ def _forget_skips(tx: Tx, row: _Row) -> None:
         tx.conn.execute(update(HOOK_STATE).where(covered).values(reset))
 
 
-def _owned(tx: Tx, token: int, replay: int) -> _Row | None:
+def _owned(tx: Tx, token: int, replay: int) -> ReplayRow | None:
     return _row(tx, REPLAY.c.id == replay, REPLAY.c.owner_token == token, IS_RUNNING)

@@ -122,7 +122,7 @@ def _secrets(tx: Tx, account: AccountId, hook: HookId) -> Secrets:
 
 
 def _open(tx: Tx, account: AccountId, row: SecretRow) -> str:
-    bound = bound_to_hook(account, HookId(row.hook_id))
+    bound = bound_to_hook(account, row.hook_id)
     return tx.vault.decrypt(row.sealed or b"", _TABLE, row.id, bound)
 
 

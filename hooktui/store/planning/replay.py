@@ -46,7 +46,7 @@ class WalkProgress(NamedTuple):
     ``handled`` are the deliveries that it sent or retried at all hooks.
     """
 
-    account: int
+    account: AccountId
     state: str
     owner_token: int | None
     max_deliveries: int | None
@@ -66,7 +66,7 @@ class WalkProgress(NamedTuple):
 class ReplayEvent(NamedTuple):
     """The event of a pair; ``body`` is None once purged."""
 
-    id: int
+    id: EventId
     type: str
     deliveries: int
     body: bytes | None
@@ -75,7 +75,7 @@ class ReplayEvent(NamedTuple):
 class ReplayDelivery(NamedTuple):
     """The newest delivery of a pair."""
 
-    id: int
+    id: DeliveryId
     event: int
     status: str
     cause: str | None
@@ -192,7 +192,7 @@ def plan_step(
     if step.selection.filter is not None and _changed(step, newest):
         return StepPlan(ReplayStepResult(StepOutcome.OUTDATED))
     plan = StepPlan(ReplayStepResult(StepOutcome.DONE))
-    writer = _Writer(plan, AccountId(progress.account), hook, work)
+    writer = _Writer(plan, progress.account, hook, work)
     room = None if progress.max_deliveries is None else progress.max_deliveries - progress.handled
     cursor, skipped = progress.cursor, dict(progress.skipped)
     claims: list[ClaimedDelivery] = []
@@ -299,19 +299,19 @@ class _Writer:
             return None
         self.plan.leased.append((*row, lease.token, lease.until_ms))
         return ClaimedDelivery(
-            delivery, EventId(event.id), event.type, self.hook.id, self.account, Trigger.REPLAY,
+            delivery, event.id, event.type, self.hook.id, self.account, Trigger.REPLAY,
             1, 0, 0, event.body or b"",
         )  # fmt: skip
 
     def _retry(self, event: ReplayEvent, newest: ReplayDelivery) -> ClaimedDelivery | None:
-        delivery = DeliveryId(newest.id)
+        delivery = newest.id
         if self.hook.settings.ordered:
             self.plan.due_now.append(delivery)
             self._wait_in_line(delivery, newest.attempts)
             return None
         self.plan.retried.append(delivery)
         return ClaimedDelivery(
-            delivery, EventId(event.id), event.type, self.hook.id, self.account,
+            delivery, event.id, event.type, self.hook.id, self.account,
             Trigger(newest.trigger), newest.attempts + 1, newest.tries, newest.interruptions,
             event.body or b"",
         )  # fmt: skip
@@ -325,7 +325,7 @@ class _Writer:
 
 def _note_replay(plan: StepPlan, step: ReplayStep, progress: WalkProgress, *, always: bool) -> None:
     if step.show or always:
-        plan.notes.feed.append(replay_item(AccountId(progress.account), step.replay))
+        plan.notes.feed.append(replay_item(progress.account, step.replay))
 
 
 def candidate_events(step: ReplayStep) -> Sequence[int]:

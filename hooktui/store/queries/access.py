@@ -100,8 +100,7 @@ def token_by_hash(conn: Connection, token: int, sha256: bytes) -> TokenRecord | 
     row = _token_row(*found)
     if not hmac.compare_digest(row.sha256, sha256):
         return None
-    account = None if row.account_id is None else AccountId(row.account_id)
-    return TokenRecord(row.id, row.name, Role(row.role), account, row.expires_at)
+    return TokenRecord(row.id, row.name, Role(row.role), row.account_id, row.expires_at)
 
 
 def token_of(row: TokenRow, text: str | None = None) -> Token:

@@ -29,7 +29,7 @@ from hooktui.domain.alerts import (
 )
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.failure_causes import HELD, SKIPPED
-from hooktui.domain.ids import AccountId
+from hooktui.domain.ids import AccountId, HookId
 from hooktui.store.queries.alerts import MAX_BOUND, UNRESOLVED, AlertRecord, AlertSubject, records
 from hooktui.store.queries.engine import is_paused
 from hooktui.store.queries.hooks import first_due
@@ -204,7 +204,7 @@ def gone(
 class _LateHook(NamedTuple):
     """A hook with deliveries that are due."""
 
-    account_id: int
+    account_id: AccountId
     id: int
     name: str
     waiting: int
@@ -228,7 +228,7 @@ def _late(conn: Connection, now_ms: int) -> dict[AccountId, Late]:
     by_account: dict[AccountId, list[_LateHook]] = {}
     for row in conn.execute(late):
         hook = _LateHook(*row)
-        by_account.setdefault(AccountId(hook.account_id), []).append(hook)
+        by_account.setdefault(hook.account_id, []).append(hook)
     return {
         account: Late(
             account,
@@ -246,9 +246,9 @@ def _late(conn: Connection, now_ms: int) -> dict[AccountId, Late]:
 class Expiring(NamedTuple):
     """The dead letters of a group that retention deletes soon."""
 
-    hook: int
+    hook: HookId
     cause: str
-    account: int
+    account: AccountId
     name: str
     number: int
     example: int

@@ -66,10 +66,10 @@ _row = maker_of(AlertRow)
 def _record(row: AlertRow) -> AlertRecord:
     return AlertRecord(
         id=row.id,
-        account=AccountId(row.account_id),
+        account=row.account_id,
         kind=AlertType(row.type),
         key=row.key,
-        hook=None if row.hook_id is None else HookId(row.hook_id),
+        hook=row.hook_id,
         cause=row.cause,
         replay=row.replay_id,
         hooks_notified=row.hooks_notified,

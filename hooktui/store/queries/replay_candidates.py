@@ -80,9 +80,9 @@ class FoundPair(NamedTuple):
     """
 
     cursor: int
-    event: int
+    event: EventId
     verdict: Act | ReplaySkip
-    delivery: int | None
+    delivery: DeliveryId | None
     state: tuple[int, str, str | None] | None
     size: int
     duplicate: bool = False
@@ -150,11 +150,9 @@ def next_candidates(conn: Connection, walk: ReplayWalk, cursor: int) -> FoundCan
                 continue
             candidates.append(
                 ReplayCandidate(
-                    pair.cursor, EventId(pair.event),
-                    None if pair.delivery is None else DeliveryId(pair.delivery),
-                    pair.state, pair.size, dict(skipped),
+                    pair.cursor, pair.event, pair.delivery, pair.state, pair.size, dict(skipped)
                 )
-            )  # fmt: skip
+            )
             skipped.clear()
         cursor = found.end
     return FoundCandidates(candidates, cursor, dict(skipped), complete)
@@ -174,8 +172,8 @@ def next_pairs(
 class _Row(NamedTuple):
     """A delivery, its event, and the newest delivery of the same pair."""
 
-    id: int
-    event: int
+    id: DeliveryId
+    event: EventId
     event_type: str
     status: str
     cause: str | None
@@ -335,7 +333,7 @@ def _fitting(
 class _Event(NamedTuple):
     """An event, and the newest of its deliveries to the hook."""
 
-    id: int
+    id: EventId
     type: str
     created_at: int
     size: int
