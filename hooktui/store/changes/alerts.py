@@ -8,7 +8,7 @@ the lock of the hook's state, so that no two servers open the same one.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -402,18 +402,8 @@ def _open_steps(
 def _insert(
     tx: Tx, subject: AlertSubject, status: AlertStatus, facts: Mapping[str, object]
 ) -> AlertRecord:
-    record = AlertRecord(
-        id=tx.ids.next(tx.now_ms),
-        account=subject.account,
-        kind=subject.kind,
-        key=subject.key,
-        hook=subject.hook,
-        cause=subject.cause,
-        replay=subject.replay,
-        hooks_notified=0,
-        facts=facts,
-        status=status,
-    )
+    alert = tx.ids.next(tx.now_ms)
+    record = AlertRecord(**asdict(subject), id=alert, hooks_notified=0, facts=facts, status=status)
     tx.conn.execute(
         insert(ALERT).values(
             id=record.id,

@@ -27,22 +27,6 @@ MAX_BOUND: Final = 10_000
 UNRESOLVED: Final = ALERT.c.state != literal_column("'resolved'")  # literal, for the partial index
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertRecord:
-    """An alert as it is stored."""
-
-    id: int
-    account: AccountId
-    kind: AlertType
-    key: str
-    hook: HookId | None
-    cause: str | None
-    replay: int | None
-    hooks_notified: int
-    facts: Facts
-    status: AlertStatus
-
-
 @dataclass(frozen=True, slots=True)
 class AlertSubject:
     """What an alert is about."""
@@ -53,6 +37,16 @@ class AlertSubject:
     hook: HookId | None = None
     cause: str | None = None
     replay: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRecord(AlertSubject):
+    """An alert as it is stored."""
+
+    id: int
+    hooks_notified: int
+    facts: Facts
+    status: AlertStatus
 
 
 def hook_facts(hook: int, name: str, live: LiveHook | None) -> dict[str, object]:
