@@ -74,7 +74,6 @@ class LookResult:
 class Late:
     """The backlog of an account whose oldest delivery is due since a time (ms)."""
 
-    account: AccountId
     oldest_due_ms: int
     waiting: int
     hooks: tuple[tuple[int, str, int], ...]
@@ -231,7 +230,6 @@ def _late(conn: Connection, now_ms: int) -> dict[AccountId, Late]:
         by_account.setdefault(hook.account_id, []).append(hook)
     return {
         account: Late(
-            account,
             min(hook.oldest for hook in hooks),
             sum(hook.waiting for hook in hooks),
             tuple(

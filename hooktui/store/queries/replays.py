@@ -55,7 +55,6 @@ class _HookRow(NamedTuple):
     skipped: str
     name: str
     active: bool
-    deleted_at: int | None
     rate_per_s: float | None
     breaker_until: int | None
 
@@ -168,7 +167,7 @@ def _build(
 def _walks(conn: Connection, replays: Sequence[int]) -> dict[int, list[_HookRow]]:
     query = (
         select(
-            *_WALK_COLUMNS, HOOK.c.name, HOOK.c.active, HOOK.c.deleted_at, HOOK.c.rate_per_s,
+            *_WALK_COLUMNS, HOOK.c.name, HOOK.c.active, HOOK.c.rate_per_s,
             HOOK_STATE.c.breaker_until,
         )
         .join(HOOK, HOOK.c.id == REPLAY_HOOK.c.hook_id)
