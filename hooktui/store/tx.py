@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import msgspec
 from sqlalchemy import Connection
@@ -68,6 +69,7 @@ class SideEffects(msgspec.Struct):
         self.follow_ups += other.follow_ups
 
 
+@dataclass(slots=True)
 class Tx:
     """One change inside a write transaction.
 
@@ -82,24 +84,14 @@ class Tx:
         notes: side effects at and after the commit.
     """
 
-    def __init__(
-        self,
-        conn: Connection,
-        now_ms: int,
-        vault: Vault,
-        ids: IdClock,
-        live: LiveHooks,
-        rules: AlertRules,
-        changed_before: Set[HookId],
-    ) -> None:
-        self.conn = conn
-        self.now_ms = now_ms
-        self.vault = vault
-        self.ids = ids
-        self.live = live
-        self.rules = rules
-        self.changed_before = changed_before
-        self.notes = SideEffects()
+    conn: Connection
+    now_ms: int
+    vault: Vault
+    ids: IdClock
+    live: LiveHooks
+    rules: AlertRules
+    changed_before: Set[HookId]
+    notes: SideEffects = field(default_factory=SideEffects)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
