@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Connection, select, text
@@ -111,24 +111,19 @@ def _ids_are_ahead(conn: Connection) -> bool:
     return row is not None and time_of(row.id) - row.created_at > DAY_MS
 
 
+@dataclass(frozen=True, slots=True)
 class RetentionPass:
     """Deletes old rows, oldest first.
 
-    Args:
+    Attributes:
         store: scans and deletes.
         rest: pause in seconds per second of work, to leave time to other work.
         expired: called with the dead letters of each deletion.
     """
 
-    def __init__(
-        self,
-        store: RetentionStore,
-        rest: Callable[[], float],
-        expired: Callable[[DeadLetters], None] = lambda _: None,
-    ) -> None:
-        self._store = store
-        self._rest = rest
-        self._expired = expired
+    store: RetentionStore
+    rest: Callable[[], float]
+    expired: Callable[[DeadLetters], None] = lambda _: None
 
     async def apply(self, keep: RetentionPeriods, now_ms: int) -> tuple[int, int]:
         """Delete everything older than the retention periods; return the events and bodies."""
@@ -139,9 +134,9 @@ class RetentionPass:
             # The 5-day rule needs these statistics even if the retention periods are shorter.
             stats_ms = min(before_ms, now_ms - RULE_MS)
             for drop, ended_ms in (
-                (self._store.drop_stats, stats_ms),
-                (self._store.drop_replays, before_ms),
-                (self._store.drop_alerts, before_ms),
+                (self.store.drop_stats, stats_ms),
+                (self.store.drop_replays, before_ms),
+                (self.store.drop_alerts, before_ms),
             ):
                 while await self._paced(drop(ended_ms)):
                     pass
@@ -157,13 +152,13 @@ class RetentionPass:
         time_is_up: Callable[[], bool] = lambda: False,
     ) -> Purged:
         """Delete old events after an id until the time is up; the result says where to resume."""
-        await self._store.prepare()
+        await self.store.prepare()
         total = Purged()
         while True:
-            left, next_after = await self._paced(self._store.scan_events(after, before_ms, account))
+            left, next_after = await self._paced(self.store.scan_events(after, before_ms, account))
             while left:
-                dropped, left = await self._paced(self._store.drop_events(left, before_ms))
-                self._expired(dropped.dead_letters)
+                dropped, left = await self._paced(self.store.drop_events(left, before_ms))
+                self.expired(dropped.dead_letters)
                 total = Purged(
                     total.events + dropped.events,
                     total.deliveries + dropped.deliveries,
@@ -176,19 +171,19 @@ class RetentionPass:
             after = next_after
 
     async def _drop_bodies(self, before_ms: int) -> int:
-        await self._store.prepare()
+        await self.store.prepare()
         total, after = 0, 0
         while True:
-            left, next_after = await self._paced(self._store.scan_bodies(after, before_ms))
+            left, next_after = await self._paced(self.store.scan_bodies(after, before_ms))
             while left:
-                dropped, left = await self._paced(self._store.drop_bodies(left, before_ms))
+                dropped, left = await self._paced(self.store.drop_bodies(left, before_ms))
                 total += dropped
             if next_after is None:
                 return total
             after = next_after
 
     async def _paced(self, work: Awaitable[R]) -> R:
-        return await paced(work, self._rest)
+        return await paced(work, self.rest)
 
 
 async def paced(work: Awaitable[R], rest: Callable[[], float]) -> R:
