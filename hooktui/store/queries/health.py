@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import Connection, func, select
 
-from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.clock import optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.wire.hooks import HealthPoint, HookHealth, TypeCount
-from hooktui.store.attempt_stats import COUNTS, percentile_ms
+from hooktui.store.attempt_stats import COUNTS, HOUR_MS, percentile_ms
 from hooktui.store.queries.hooks import hook_columns, waiting_of
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATS
 
@@ -31,24 +31,6 @@ def step_s(hours: int) -> int:
     """Return the length of a step in seconds: the shortest with at most `_MAX_POINTS` of them."""
     enough = (step for step in _STEPS_MIN if hours * 60 / step <= _MAX_POINTS)
     return next(enough, _STEPS_MIN[-1]) * 60
-
-
-@dataclass(frozen=True, slots=True)
-class _Steps:
-    """Equal time steps; the last one contains the current time."""
-
-    first: int
-    last: int
-    ms: int
-
-    @classmethod
-    def until(cls, at_ms: int, hours: int) -> _Steps:
-        ms = step_s(hours) * 1000
-        last = at_ms // ms
-        return cls(last - hours * 3_600_000 // ms + 1, last, ms)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.first, self.last + 1))
 
 
 @dataclass(slots=True)
@@ -70,34 +52,38 @@ def hook_health(
         NotFound: there is no such hook in the account, or (None) in any.
     """
     hook_columns(conn, account, hook, HOOK.c.id)  # there is one
-    steps = _Steps.until(at_ms, hours)
-    attempts = _attempts(conn, hook, steps)
-    counted = _deliveries(conn, hook, steps)
-    backlog = _backlog(steps, counted, waiting_of(conn, hook))
+    step_ms = step_s(hours) * 1000
+    last = at_ms // step_ms  # it contains the time
+    steps = range(last - hours * HOUR_MS // step_ms + 1, last + 1)
+    attempts = _attempts(conn, hook, steps[0], step_ms)
+    counted = _deliveries(conn, hook, steps[0], step_ms)
+    backlog = _backlog(steps, step_ms, counted, waiting_of(conn, hook))
     return HookHealth(
         hook=hook,
-        since=to_rfc3339(steps.first * steps.ms),
+        since=to_rfc3339(steps[0] * step_ms),
         until=to_rfc3339(at_ms),
-        step_s=steps.ms // 1000,
-        points=tuple(_point(step, steps.ms, attempts.get(step), backlog[step]) for step in steps),
+        step_s=step_ms // 1000,
+        points=tuple(_point(step, step_ms, attempts.get(step), backlog[step]) for step in steps),
         types=tuple(_type_count(name, counted.types[name]) for name in sorted(counted.types)),
-        counted_since=None if counted.since_ms is None else to_rfc3339(counted.since_ms),
+        counted_since=optional_rfc3339(counted.since_ms),
     )
 
 
-def _attempts(conn: Connection, hook: HookId, steps: _Steps) -> Mapping[int, Sequence[int]]:
+def _attempts(
+    conn: Connection, hook: HookId, first: int, step_ms: int
+) -> Mapping[int, Sequence[int]]:
     """Return delivered, failed, and the histogram, by step."""
-    step = (HOOK_STATS.c.bucket // steps.ms).label("step")
+    step = (HOOK_STATS.c.bucket // step_ms).label("step")
     sums = [func.sum(HOOK_STATS.c[name]) for name in COUNTS]
     rows = (
         select(step, *sums)
-        .where(HOOK_STATS.c.hook_id == hook, HOOK_STATS.c.bucket >= steps.first * steps.ms)
+        .where(HOOK_STATS.c.hook_id == hook, HOOK_STATS.c.bucket >= first * step_ms)
         .group_by(step)
     )
     return {at: [int(count) for count in counts] for at, *counts in conn.execute(rows)}
 
 
-def _deliveries(conn: Connection, hook: HookId, steps: _Steps) -> _Counted:
+def _deliveries(conn: Connection, hook: HookId, first: int, step_ms: int) -> _Counted:
     """Count the newest deliveries by creation and end, by type and by status."""
     newest = (
         select(
@@ -109,8 +95,8 @@ def _deliveries(conn: Connection, hook: HookId, steps: _Steps) -> _Counted:
         .subquery()
     )
     groups = (
-        (newest.c.created_at // steps.ms).label("created"),
-        (newest.c.finished_at // steps.ms).label("finished"),
+        (newest.c.created_at // step_ms).label("created"),
+        (newest.c.finished_at // step_ms).label("finished"),
         newest.c.event_type,
         newest.c.status,
     )
@@ -124,18 +110,18 @@ def _deliveries(conn: Connection, hook: HookId, steps: _Steps) -> _Counted:
         counted.created[row.created] += row.rows
         if row.finished is not None:
             counted.finished[row.finished] += row.rows
-        if row.created >= steps.first:
+        if row.created >= first:
             counted.types.setdefault(row.event_type, Counter())[row.status] += row.rows
     if seen >= MAX_COUNTED:
         counted.since_ms = oldest
     return counted
 
 
-def _backlog(steps: _Steps, counted: _Counted, waiting: int) -> dict[int, int | None]:
+def _backlog(steps: range, step_ms: int, counted: _Counted, waiting: int) -> dict[int, int | None]:
     """Derive past backlogs from the current one, minus later arrivals plus later ends."""
     backlog: dict[int, int | None] = {}
-    for step in reversed(range(steps.first, steps.last + 1)):
-        known = counted.since_ms is None or (step + 1) * steps.ms > counted.since_ms
+    for step in reversed(steps):
+        known = counted.since_ms is None or (step + 1) * step_ms > counted.since_ms
         # The clocks of servers differ a little, so a delivery may have ended before it was created.
         backlog[step] = max(waiting, 0) if known else None
         waiting += counted.finished[step] - counted.created[step]
