@@ -56,21 +56,18 @@ def list_events(
     Raises:
         Refused: the page request is not acceptable.
     """
-    walk = select(EVENT.c.id).where(EVENT.c.account_id == account)
-    rows = select(*_SHOWN).where(EVENT.c.account_id == account)
-    if event_type is not None:
-        rows = rows.where(is_type_or_group(EVENT.c.type, event_type))
+    bounds = [EVENT.c.account_id == account]
+    columns = [*_SHOWN]
     keep: RowCheck[_Row] | None = None
     if q is not None and q.terms:
-        oldest = floor_at(max([0, *_borders(q, FilterKey.SINCE)]))
-        rows, walk = rows.where(EVENT.c.id >= oldest), walk.where(EVENT.c.id >= oldest)
-        newest = min(_borders(q, FilterKey.UNTIL), default=None)
-        if newest is not None:
-            before = EVENT.c.id < ceiling_at(newest)
-            rows, walk = rows.where(before), walk.where(before)
+        bounds += [EVENT.c.id >= floor_at(since) for since in _borders(q, FilterKey.SINCE)]
+        bounds += [EVENT.c.id < ceiling_at(until) for until in _borders(q, FilterKey.UNTIL)]
         if needs_body(q):
-            rows = rows.add_columns(EVENT.c.body)
+            columns.append(EVENT.c.body)
         keep = _fits(q)
+    walk, rows = select(EVENT.c.id).where(*bounds), select(*columns).where(*bounds)
+    if event_type is not None:
+        rows = rows.where(is_type_or_group(EVENT.c.type, event_type))
     sorts: dict[str, ColumnElement[int] | None] = {"id": None, "created_at": None}
     listing = PagedQuery(rows, _Row, EVENT.c.id, sorts, keep, walk, narrowed=event_type is not None)
     return page_of(conn, page, listing, lambda rows: _counted(conn, rows))
