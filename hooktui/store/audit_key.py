@@ -91,10 +91,9 @@ def _opened_key(sealed: bytes, vault: Vault) -> ChainKey | None:
 
 def encrypt_key_again(conn: Connection, vault: Vault) -> None:
     """Encrypt the key with the vault's newest key; an unreadable key stays as it is."""
-    sealed = conn.execute(select(AUDIT_CHAIN.c.sealed)).scalar()
-    key = None if sealed is None else _opened_key(sealed, vault)
-    if key is not None:
-        conn.execute(update(AUDIT_CHAIN).values(sealed=_sealed(key, vault)))
+    chain = chain_of(conn, vault)
+    if chain is not None:
+        conn.execute(update(AUDIT_CHAIN).values(sealed=_sealed(chain[0], vault)))
 
 
 def _sealed(key: ChainKey, vault: Vault) -> bytes:
