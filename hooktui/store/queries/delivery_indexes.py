@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Select,
     and_,
@@ -34,10 +33,8 @@ from hooktui.domain.filters.parser import (
 from hooktui.domain.filters.terms import UNDELIVERED
 from hooktui.domain.ids import AccountId, EventId, HookId, decode
 from hooktui.store.queries import filter_sql
-from hooktui.store.queries.expressions import Rare
+from hooktui.store.queries.expressions import Condition, Rare
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, Big
-
-Condition = ColumnElement[bool]
 
 _FEW = 20_000  # sorted in some 10 ms
 _MAX_HOOKS, _MAX_PARTS = 1_000, 50  # looked up in some milliseconds
