@@ -186,7 +186,7 @@ def _next_counts(
 ) -> tuple[Sequence[PairCount], int, bool]:
     """Return counts of the next pairs, the cursor after them, and whether nothing is left."""
     if is_countable(walk):
-        return _count_rows(conn, walk, cursor, _ROWS_COUNTED)
+        return _count_rows(conn, walk, cursor)
     found = next_pairs(conn, walk, cursor, pace, _ROWS)
     counts = [
         PairCount(pair.verdict, 1, pair.duplicate, pair.event, pair.event) for pair in found.pairs
@@ -208,14 +208,14 @@ def is_countable(walk: ReplayWalk) -> bool:
 
 
 def _count_rows(
-    conn: Connection, walk: ReplayWalk, cursor: int, max_rows: int
+    conn: Connection, walk: ReplayWalk, cursor: int
 ) -> tuple[Sequence[PairCount], int, bool]:
     """Count the pairs among the next rows; see `_next_counts`.
 
     The rows are grouped by all that decides on a pair, so each group is assessed once.
     """
     query = _keys_of_events if walk.selection.mode.walks_events else _keys_of_deliveries
-    rows = query(walk, cursor, max_rows).subquery("keys")
+    rows = query(walk, cursor).subquery("keys")
     keys = [rows.c[name] for name in _Keys._fields]
     sums = (func.count(), func.min(rows.c.event), func.max(rows.c.event), func.max(rows.c.cursor))
     counts: list[PairCount] = []
@@ -227,7 +227,7 @@ def _count_rows(
         verdict = _assess_group(walk, group)
         if verdict is not None:
             counts.append(PairCount(verdict, count, bool(group.delivered), first, last))
-    complete = seen < max_rows
+    complete = seen < _ROWS_COUNTED
     return counts, max(cursor, last_cursor(walk)) if complete else end, complete
 
 
@@ -270,8 +270,8 @@ def _in_range(walk: ReplayWalk, accepted_ms: ColumnElement[int]) -> ColumnElemen
     return case((accepted_ms.between(since_ms, until_ms), ONE), else_=ZERO)
 
 
-def _keys_of_deliveries(walk: ReplayWalk, cursor: int, max_rows: int) -> Select[Any]:
-    rows = deliveries_after(walk, cursor, max_rows).subquery("found")
+def _keys_of_deliveries(walk: ReplayWalk, cursor: int) -> Select[Any]:
+    rows = deliveries_after(walk, cursor, _ROWS_COUNTED).subquery("found")
     newest = case(
         (rows.c.newest == rows.c.id, ONE),
         (rows.c.newest > walk.bound, literal_column("3")),
@@ -284,8 +284,8 @@ def _keys_of_deliveries(walk: ReplayWalk, cursor: int, max_rows: int) -> Select[
     )  # fmt: skip
 
 
-def _keys_of_events(walk: ReplayWalk, cursor: int, max_rows: int) -> Select[Any]:
-    rows = events_after(walk, cursor, max_rows).subquery("found")
+def _keys_of_events(walk: ReplayWalk, cursor: int) -> Select[Any]:
+    rows = events_after(walk, cursor, _ROWS_COUNTED).subquery("found")
     own = case(
         (rows.c.newest.is_(None), ZERO),
         (rows.c.newest > walk.bound, literal_column("3")),
