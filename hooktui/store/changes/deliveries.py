@@ -153,24 +153,20 @@ def _new_delivery(tx: Tx, row: DeliveryRow) -> int:
             created_at=tx.now_ms,
         )
     )
-    forget_causes(tx, row.event_id, row.hook_id, before=delivery)
+    # From now on it stands for the event at the hook: older ones are no longer undelivered.
+    older = update(DELIVERY).where(
+        DELIVERY.c.event_id == row.event_id,
+        DELIVERY.c.hook_id == row.hook_id,
+        DELIVERY.c.id < delivery,
+        DELIVERY.c.cause.is_not(None),
+    )
+    tx.conn.execute(older.values(cause=None))
     counted = update(EVENT).where(EVENT.c.id == row.event_id)
     tx.conn.execute(counted.values(deliveries=EVENT.c.deliveries + 1))
     _count_waiting(tx, row.hook_id, 1)
     state = DeliveryState(DeliveryStatus.PENDING.value, 0, tx.now_ms)
     tx.feed(delivery_item(row.account_id, row.hook_id, delivery, state))
     return delivery
-
-
-def forget_causes(tx: Tx, event: int, hook: HookId, *, before: DeliveryId) -> None:
-    """Let a new delivery stand for an event at a hook: older ones are no longer undelivered."""
-    older = update(DELIVERY).where(
-        DELIVERY.c.event_id == event,
-        DELIVERY.c.hook_id == hook,
-        DELIVERY.c.id < before,
-        DELIVERY.c.cause.is_not(None),
-    )
-    tx.conn.execute(older.values(cause=None))
 
 
 def _cancel(tx: Tx, rows: Sequence[DeliveryRow], reason: str) -> None:
