@@ -33,6 +33,7 @@ from hooktui.domain.wire.deliveries import Attempt, Delivery, Phases, Response
 from hooktui.domain.wire.pages import Page
 from hooktui.store.queries import filter_sql
 from hooktui.store.queries.delivery_indexes import DeliveryQuery, key_scan
+from hooktui.store.queries.expressions import is_type_or_group
 from hooktui.store.queries.pace import Pace
 from hooktui.store.queries.pages import PagedQuery, PageRequest, RowCheck, page_of
 from hooktui.store.tables import (
@@ -267,7 +268,7 @@ def _conditions(query: DeliveryQuery) -> list[ColumnElement[bool]]:
         # The plus disables the hook's index: another one is already chosen.
         conditions.append(literal_column("+delivery.hook_id", Big) == literal(query.hook))
     if query.event_type is not None:
-        conditions.append(filter_sql.has_event_type(query.event_type))
+        conditions.append(is_type_or_group(DELIVERY.c.event_type, query.event_type))
     if query.status is not None:
         conditions.append(filter_sql.has_status(query.status))
     if query.trigger is not None:

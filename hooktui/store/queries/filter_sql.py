@@ -98,11 +98,6 @@ def has_any_status(*statuses: DeliveryStatus) -> Condition:
     return DELIVERY.c.status.in_([literal_column(f"'{status.value}'") for status in statuses])
 
 
-def has_event_type(name: str) -> Condition:
-    """Return the condition that a delivery's event has a type, or a type of a group."""
-    return is_type_or_group(DELIVERY.c.event_type, name)
-
-
 def since(ms: int) -> Condition:
     """Return the condition that a delivery was created at or after a time, as a range of ids."""
     return DELIVERY.c.id >= floor_at(ms)
@@ -160,7 +155,7 @@ def _fits_name(key: FilterKey, name: str) -> Condition:
 
 def _fits_event(parts: Sequence[str]) -> Condition:
     if len(parts) == 1:
-        return has_event_type(parts[0])
+        return is_type_or_group(DELIVERY.c.event_type, parts[0])
     return _matches(DELIVERY.c.event_type, parts)
 
 
