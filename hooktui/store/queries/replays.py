@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import starmap
@@ -181,18 +182,16 @@ def _walks(conn: Connection, replays: Sequence[int]) -> dict[int, list[_HookRow]
     return walks
 
 
-def _results(conn: Connection, replays: Sequence[int]) -> dict[int, dict[str, int]]:
+def _results(conn: Connection, replays: Sequence[int]) -> dict[int, Counter[str]]:
     """Return the deliveries of replays by result."""
     counted = (
         select(DELIVERY.c.replay_id, DELIVERY.c.status, func.count())
         .where(DELIVERY.c.replay_id.in_(replays))
         .group_by(DELIVERY.c.replay_id, DELIVERY.c.status)
     )
-    results: dict[int, dict[str, int]] = {}
+    results: dict[int, Counter[str]] = {}
     for replay, status, count in conn.execute(counted):
-        of_replay = results.setdefault(replay, {})
-        name = _RESULTS[status]
-        of_replay[name] = of_replay.get(name, 0) + count
+        results.setdefault(replay, Counter())[_RESULTS[status]] += count
     return results
 
 
