@@ -269,15 +269,8 @@ def after_opening(
     if before is not None and before.state is not AlertState.RESOLVED:
         return replace(before, count=before.count + count)
     if before is not None and is_reopened(before, rules, now_ms):
-        return replace(
-            before,
-            state=AlertState.OPEN,
-            count=count,
-            changed_at=now_ms,
-            changed_by=by,
-            resolved_at=None,
-            resolution=None,
-        )
+        again = replace(before, count=count, resolved_at=None, resolution=None)
+        return _in_state(again, AlertState.OPEN, now_ms, by)
     return AlertStatus(count=count, opened_at=now_ms, changed_at=now_ms, changed_by=by)
 
 
@@ -291,15 +284,8 @@ def after_ending(before: AlertStatus, resolution: Resolution, now_ms: int, by: s
     """Return an alert after its end; an ended one stays as it is."""
     if before.state is AlertState.RESOLVED:
         return before
-    return replace(
-        before,
-        state=AlertState.RESOLVED,
-        changed_at=now_ms,
-        changed_by=by,
-        snoozed_until=None,
-        resolved_at=now_ms,
-        resolution=resolution,
-    )
+    ended = replace(before, resolved_at=now_ms, resolution=resolution)
+    return _in_state(ended, AlertState.RESOLVED, now_ms, by)
 
 
 def after_acknowledging(before: AlertStatus, now_ms: int, by: str) -> AlertStatus:
@@ -309,9 +295,7 @@ def after_acknowledging(before: AlertStatus, now_ms: int, by: str) -> AlertStatu
         Conflict: it has ended.
     """
     _check_unresolved(before)
-    return replace(
-        before, state=AlertState.ACKNOWLEDGED, changed_at=now_ms, changed_by=by, snoozed_until=None
-    )
+    return _in_state(before, AlertState.ACKNOWLEDGED, now_ms, by)
 
 
 def after_snoozing(before: AlertStatus, until_ms: int, now_ms: int, by: str) -> AlertStatus:
@@ -321,9 +305,7 @@ def after_snoozing(before: AlertStatus, until_ms: int, now_ms: int, by: str) -> 
         Conflict: it has ended.
     """
     _check_unresolved(before)
-    return replace(
-        before, state=AlertState.SNOOZED, changed_at=now_ms, changed_by=by, snoozed_until=until_ms
-    )
+    return replace(_in_state(before, AlertState.SNOOZED, now_ms, by), snoozed_until=until_ms)
 
 
 def _check_unresolved(alert: AlertStatus) -> None:
@@ -342,14 +324,11 @@ def after_snooze(before: AlertStatus, now_ms: int, by: str) -> AlertStatus:
     """Return an alert whose snooze may have ended: then it is open and announced again."""
     if not snooze_is_over(before, now_ms):
         return before
-    return replace(
-        before,
-        state=AlertState.OPEN,
-        changed_at=now_ms,
-        changed_by=by,
-        snoozed_until=None,
-        announced_count=None,
-    )
+    return replace(_in_state(before, AlertState.OPEN, now_ms, by), announced_count=None)
+
+
+def _in_state(before: AlertStatus, state: AlertState, now_ms: int, by: str) -> AlertStatus:
+    return replace(before, state=state, changed_at=now_ms, changed_by=by, snoozed_until=None)
 
 
 # Announcing
