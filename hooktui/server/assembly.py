@@ -76,9 +76,7 @@ async def open_store(where: InstallPaths, settings: Settings) -> Store:
         HooktuiError: it cannot be used, or another server works on this home.
     """
     _prepare_home(where)
-    from hooktui.store.contract import RetentionPeriods
-
-    keep = RetentionPeriods(settings.keep_days, settings.keep_bodies_days)
+    keep = RetentionDays(settings.keep_days, settings.keep_bodies_days)
     rules = AlertRules(
         after_failures=settings.alert_after_failures,
         after_s=settings.alert_after_s,
@@ -234,7 +232,7 @@ def service_of(
         started_at=to_rfc3339(now_ms()),
         name=socket.gethostname(),
         disk=where.database.parent,
-        keep=RetentionDays(days=settings.keep_days, bodies_days=settings.keep_bodies_days),
+        keep=store.keep,
         roles=RoleMap(settings.users, settings.groups),
         hosts=frozenset((*_LOOPBACK_NAMES, *listen, *(name.lower() for name in settings.hosts))),
         api_docs=settings.api_docs,

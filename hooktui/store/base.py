@@ -21,7 +21,7 @@ from hooktui.domain.errors import HooktuiError, log_failure
 from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import AccountId, DeliveryId, HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
-from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
+from hooktui.domain.wire.server import DatabaseInfo, Disk, RetentionDays, ServerInfo
 from hooktui.store import feed
 from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.changes.alert_look import (
@@ -29,7 +29,6 @@ from hooktui.store.changes.alert_look import (
     EXPIRING_EVERY,
     LOOK_EVERY_S,
     AlertLook,
-    DiskSpace,
 )
 from hooktui.store.changes.alerts import act_on_look
 from hooktui.store.changes.causes import write_causes
@@ -51,7 +50,6 @@ from hooktui.store.contract import (
     ReplayStep,
     ReplayStepResult,
     Reserve,
-    RetentionPeriods,
 )
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import KEY_KEPT_MS, check_keys
@@ -81,7 +79,7 @@ CAUSES_REST_S, CAUSES_RETRIED_S = 0.05, 30.0
 """Pauses of the task that writes causes: between two parts, and after an error."""
 FOLLOW_UP_RETRIED_S = (1.0, 5.0, 60.0)
 
-KEEP = RetentionPeriods()
+KEEP = RetentionDays(30, 7)
 RULES = AlertRules()
 
 RESCUED_AT_ONCE = 250
@@ -109,14 +107,15 @@ class Store(ABC):
 
     Args:
         vault: encrypts and decrypts secrets.
-        live: the live hooks, updated by the subclass after each commit.
         rules: when alerts open, and how often they are announced.
+        keep: the retention periods.
 
     Attributes:
         number: this server's number among those that share the store.
         vault: encrypts and decrypts secrets.
         token: of the leases of this server.
         clock: of this store, in milliseconds since the epoch.
+        keep: the retention periods.
     """
 
     OPERATIONS: ClassVar[Operations]
@@ -134,12 +133,13 @@ class Store(ABC):
     """Set by the subclass, as is the trust in its clock."""
     _trust: ClockTrust
 
-    def __init__(self, vault: Vault, live: LiveHooks, rules: AlertRules) -> None:
+    def __init__(self, vault: Vault, rules: AlertRules, keep: RetentionDays) -> None:
         self.number = 0
-        self._alert_look = AlertLook(live, rules)
+        self.keep = keep
+        self._live = LiveHooks()
+        self._alert_look = AlertLook(self._live, rules)
         self._looks = 0
         self.vault = vault
-        self._live = live
         self._feed_end = feed.Position(1, 0)
         self._changed = asyncio.Event()
         self._listeners: list[Listener] = []
@@ -387,12 +387,12 @@ class Store(ABC):
         """Return the pause of retention, in seconds per second of its work."""
         return REST_WHEN_BUSY if self.busy else REST
 
-    async def delete_old(self, keep: RetentionPeriods) -> None:
+    async def delete_old(self) -> None:
         """Delete everything older than the retention periods, unless the clock may be wrong."""
         if not self.clock_is_trusted:
             return
         retention = RetentionPass(self._retention, self.rest, self.note_expired)
-        events, bodies = await retention.apply(keep, self.clock())
+        events, bodies = await retention.apply(self.keep, self.clock())
         if events or bodies:
             _log.info("retention events=%d bodies=%d", events, bodies)
 
@@ -432,28 +432,27 @@ class Store(ABC):
 
     # Alerts
 
-    async def look_at_alerts(self, keep: RetentionPeriods) -> None:
+    async def look_at_alerts(self) -> None:
         """Open, end and announce the alerts that depend on time."""
-        now = self.clock()
+        now, kept_days = self.clock(), self.keep.days
         seen = await self.own_read(look, now, self._alert_look.accounts())
         expiring_groups = None
-        if not keep.days:
+        if not kept_days:
             expiring_groups = []
         elif self._looks % EXPIRING_EVERY == 0:
             # Read last, so that nothing counts both as deleted and as about to be.
-            kept_ms = round(keep.days * DAY_MS) - EXPIRES_WITHIN_MS
+            kept_ms = round(kept_days * DAY_MS) - EXPIRES_WITHIN_MS
             expiring_groups = await self.own_read(expiring, now - max(kept_ms, 0))
         self._looks += 1
         result = self._alert_look.decide(seen, self.disk_space(), expiring_groups, now)
         for part in result.parts(AT_ONCE):
             await self.write(act_on_look, part)
 
-    async def keep_looking(self, keep: RetentionPeriods) -> None:
+    async def keep_looking(self) -> None:
         """Look at alerts every `LOOK_EVERY_S`, until it is cancelled."""
-        work = partial(self.look_at_alerts, keep)
-        await repeat("looking at the alerts", work, LOOK_EVERY_S, LOOK_EVERY_S)
+        await repeat("looking at the alerts", self.look_at_alerts, LOOK_EVERY_S, LOOK_EVERY_S)
 
-    def disk_space(self) -> DiskSpace | None:
+    def disk_space(self) -> Disk | None:
         """Return the space that events have; None: the database is on another machine."""
         return None
 

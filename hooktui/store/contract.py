@@ -292,11 +292,3 @@ class ReplayStepResult:
     walked: bool = False
     used_up: bool = False
     in_line: DeliveryId | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RetentionPeriods:
-    """Retention periods in days; 0: unlimited."""
-
-    days: float = 30
-    bodies_days: float = 7

@@ -16,12 +16,10 @@ from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.undelivered import UndeliveredGroup
 from hooktui.store import changes, queries
-from hooktui.store.contract import RetentionPeriods
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.tables import EVENT
 from tests.support.stores import ADA, BOB, DEFAULT, Opened, emit, make_hook, result_of
 
-KEEP = RetentionPeriods()
 QUIET = 600
 
 
@@ -76,7 +74,7 @@ async def types(opened: Opened) -> list[str]:
 
 async def look(opened: Opened, times: int = 1) -> None:
     for _ in range(times):
-        await opened.store.look_at_alerts(KEEP)
+        await opened.store.look_at_alerts()
 
 
 async def deliver_all(opened: Opened) -> None:

@@ -16,7 +16,6 @@ from hooktui.domain.alerts import AlertType, key_of
 from hooktui.domain.errors import Conflict, HooktuiError, NotFound
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.store import changes
-from hooktui.store.contract import RetentionPeriods
 from hooktui.store.tables import ALERT, DELIVERY, EVENT, HOOK, HOOK_STATE
 from tests.support.stores import ADA, BOB, Opened, emit, make_hook, result_of
 
@@ -59,7 +58,7 @@ class History:
         self.opened.clock.advance(self.random.choice([1, 20, 70, 400, 700]))
 
     async def look(self) -> None:
-        await self.opened.store.look_at_alerts(RetentionPeriods())
+        await self.opened.store.look_at_alerts()
 
     async def edit(self) -> None:
         hook = self.random.choice(self.hooks)

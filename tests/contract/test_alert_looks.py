@@ -10,8 +10,9 @@ from hooktui import failpoints
 from hooktui.domain.alerts import AlertType
 from hooktui.domain.errors import DiskFull
 from hooktui.domain.ids import DeliveryId, HookId, decode
+from hooktui.domain.wire.server import Disk
 from hooktui.store import changes, queries
-from hooktui.store.changes.alert_look import EXPIRING_EVERY, DiskSpace
+from hooktui.store.changes.alert_look import EXPIRING_EVERY
 from hooktui.store.changes.alerts import act_on_look
 from hooktui.store.tables import HOOK_STATE
 from hooktui.store.tx import Tx
@@ -58,7 +59,7 @@ def disk(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], N
     """Sets how much is free, as a multiple of the reserve."""
 
     def free(reserves: float) -> None:
-        space = DiskSpace(free=round(reserves * 1000), total=90_000, reserve=1000)
+        space = Disk(free=round(reserves * 1000), total=90_000, reserve=1000)
         monkeypatch.setattr(opened.store, "disk_space", lambda: space)
 
     return free

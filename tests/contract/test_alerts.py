@@ -16,9 +16,8 @@ from hooktui.domain.deliveries import DisabledReason
 from hooktui.domain.errors import Conflict, NotFound
 from hooktui.domain.ids import AccountId, HookId, decode
 from hooktui.domain.wire.alerts import Alert
+from hooktui.domain.wire.server import Disk, RetentionDays
 from hooktui.store import changes, queries
-from hooktui.store.changes.alert_look import DiskSpace
-from hooktui.store.contract import RetentionPeriods
 from hooktui.store.queries import alert_look
 from hooktui.store.queries import alerts as alert_queries
 from hooktui.store.queries.pages import PageRequest
@@ -150,13 +149,14 @@ async def test_alerts_end_when_nothing_is_measured_any_more(
     hook = await make_hook(opened.store)
     await dead_letters(opened, hook, [404])
     with monkeypatch.context() as low:
-        low.setattr(opened.store, "disk_space", lambda: DiskSpace(1, 100, 50))
+        low.setattr(opened.store, "disk_space", lambda: Disk(free=1, total=100, reserve=50))
         opened.clock.advance(28 * 86_400)
-        await opened.store.look_at_alerts(RetentionPeriods())
+        await opened.store.look_at_alerts()
     kinds = ("disk.low", "undelivered.expiring")
     assert {one.type for one in await alerts(opened)} >= set(kinds)
     monkeypatch.setattr(opened.store, "disk_space", lambda: None)
-    await opened.store.look_at_alerts(RetentionPeriods(days=0))
+    monkeypatch.setattr(opened.store, "keep", RetentionDays(0, 7))
+    await opened.store.look_at_alerts()
     ended = [one for one in await alerts(opened) if one.type in kinds]
     assert [(one.state, one.resolution) for one in ended] == [("resolved", "cleared")] * 2
 

@@ -18,7 +18,7 @@ from hooktui.domain.replays import check_selection
 from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.domain.wire.undelivered import UndeliveredGroup
 from hooktui.store import changes, queries
-from hooktui.store.contract import ClaimedDelivery, ReplayStep, RetentionPeriods
+from hooktui.store.contract import ClaimedDelivery, ReplayStep
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.tables import DELIVERY, EVENT
 from tests.contract.test_alert_histories import wrong
@@ -128,7 +128,7 @@ class History:
                 await self.store.write(changes.snooze_group, ADA, group, 100)
 
     async def look(self) -> None:
-        await self.store.look_at_alerts(RetentionPeriods())
+        await self.store.look_at_alerts()
 
     async def start(self) -> None:
         mode = self.chance.choice(MODES)

@@ -10,9 +10,10 @@ from sqlalchemy import func, select
 
 from hooktui.domain.ids import HookId
 from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.server import RetentionDays
 from hooktui.store import changes, queries
 from hooktui.store.attempt_stats import DAY_MS
-from hooktui.store.contract import RetentionPeriods, StepOutcome
+from hooktui.store.contract import StepOutcome
 from hooktui.store.planning.retention import OldEvent, RetentionPass
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.tables import EVENT
@@ -29,8 +30,8 @@ from tests.support.stores import (
 )
 
 DAY_S = DAY_MS // 1000
-EVENTS_FOR_A_DAY = RetentionPeriods(days=1)
-BODIES_FOR_A_DAY = RetentionPeriods(days=0, bodies_days=1)
+EVENTS_FOR_A_DAY = RetentionDays(1, 7)
+BODIES_FOR_A_DAY = RetentionDays(0, 1)
 
 deletions = pytest.mark.parametrize(
     ("mode", "keep"),
@@ -65,7 +66,7 @@ async def enable(opened: Opened, hook: Hook) -> None:
     )
 
 
-async def delete_old(opened: Opened, keep: RetentionPeriods) -> tuple[int, int]:
+async def delete_old(opened: Opened, keep: RetentionDays) -> tuple[int, int]:
     """Run a retention pass; return how many events and bodies it deleted."""
     return await RetentionPass(opened.store._retention, lambda: 0).apply(keep, opened.clock.ms)
 
@@ -79,7 +80,7 @@ async def events_left(opened: Opened) -> int:
 # Red when a step takes an event as the search found it.
 @deletions
 async def test_a_step_skips_what_retention_deleted_since_the_search(
-    opened: Opened, mode: str, keep: RetentionPeriods
+    opened: Opened, mode: str, keep: RetentionDays
 ) -> None:
     hook = await hook_for(opened, mode)
     await events_for(opened, hook, mode, 2)
@@ -100,7 +101,7 @@ async def test_a_step_skips_what_retention_deleted_since_the_search(
 # Red when retention looks at a delivery that is not the last one of its event.
 @deletions
 async def test_retention_leaves_what_a_step_is_sending(
-    opened: Opened, mode: str, keep: RetentionPeriods
+    opened: Opened, mode: str, keep: RetentionDays
 ) -> None:
     hook = await hook_for(opened, mode)
     await events_for(opened, hook, mode, 2)

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import HookId
 from hooktui.store import base
-from hooktui.store.contract import ClaimedDelivery, RetentionPeriods
+from hooktui.store.contract import ClaimedDelivery
 from hooktui.store.postgres import retention
 from hooktui.store.postgres.store import PostgresStore
 from hooktui.store.tables import ALERT, EVENT
@@ -103,14 +103,14 @@ async def test_servers_share_the_limit_of_a_minute_for_many_hooks(
 async def test_a_deletion_that_takes_long_delays_no_look(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, looks = asyncio.Event(), list[RetentionPeriods]()
+    begun, looks = asyncio.Event(), list[PostgresStore]()
 
     async def trim(_: object) -> None:
         begun.set()
         await asyncio.Event().wait()
 
-    async def look(_: object, keep: RetentionPeriods) -> None:
-        looks.append(keep)
+    async def look(store: PostgresStore) -> None:
+        looks.append(store)
 
     monkeypatch.setattr(retention, "FIRST_TRIMMED_S", 0.01)
     monkeypatch.setattr(base, "LOOK_EVERY_S", 0.01)
@@ -128,7 +128,7 @@ async def test_another_server_looks_while_the_one_that_did_is_silent(
 ) -> None:
     lookers = list[PostgresStore]()
 
-    async def look(store: PostgresStore, _: RetentionPeriods) -> None:
+    async def look(store: PostgresStore) -> None:
         lookers.append(store)
 
     monkeypatch.setattr(retention, "FIRST_TRIMMED_S", 0.01)

@@ -16,7 +16,6 @@ from hooktui.domain.errors import DiskFull, NotFound
 from hooktui.domain.ids import DeliveryId, HookId, decode
 from hooktui.domain.rates import BURST_S, TokenBucket
 from hooktui.store import changes, queries
-from hooktui.store.contract import RetentionPeriods
 from hooktui.store.postgres import retention as housekeeping
 from hooktui.store.postgres.clock import DatabaseClock
 from hooktui.store.postgres.retention import DropBodies, DropEvents, RetentionWorker
@@ -27,7 +26,6 @@ from tests.support.postgres import PostgresServer, database, open_store, running
 from tests.support.stores import ADA, DEFAULT, deliveries, emit, make_hook, result_of
 
 DAY_S = 86_400
-KEEP = RetentionPeriods(days=30, bodies_days=7)
 
 
 @dataclass
@@ -56,7 +54,7 @@ async def home(postgres: PostgresServer, tmp_path: Path) -> AsyncIterator[Home]:
     clock = Clock()
     async with database(postgres) as url:
         store = await open_store(url, tmp_path, clock.now_ms)
-        worker = RetentionWorker(store, _no_connection, KEEP)
+        worker = RetentionWorker(store, _no_connection)
         yield Home(store, clock, worker, url)
         await store.close()
 
@@ -74,7 +72,7 @@ async def test_what_is_old_goes_with_all_that_belongs_to_it(home: Home) -> None:
         await send_all(home, hook)
     home.clock.advance(31 * DAY_S)
     await emit(home.store, 5)
-    await home.store.delete_old(KEEP)
+    await home.store.delete_old()
     assert await home.count("event") == await home.count("delivery") == 5
     assert await home.count("attempt") == await home.count("hook_stats") == 0
 
@@ -89,7 +87,7 @@ async def test_what_is_old_goes_although_its_ids_are_ahead(home: Home) -> None:
     await send_all(home, hook)
     home.clock.advance(31 * DAY_S)
     await emit(home.store, 2)
-    await home.store.delete_old(KEEP)
+    await home.store.delete_old()
     assert await home.count("event") == 3
 
 
@@ -104,7 +102,7 @@ async def test_nothing_goes_while_the_clock_may_be_wrong(home: Home, tmp_path: P
     shutil.copy(tmp_path / "hooktui.key", second)
     again = await open_store(home.url, second, home.clock.now_ms)
     assert not again.clock_is_trusted
-    await again.delete_old(KEEP)
+    await again.delete_old()
     assert await home.count("event") == 5
     await again.close()
     await emit(home.store)  # nothing of the gap is left at the end of the feed
@@ -158,14 +156,14 @@ async def test_an_old_event_of_which_something_waits_or_just_ended_stays(home: H
     await make_hook(home.store)
     await emit(home.store)
     home.clock.advance(31 * DAY_S)
-    await home.store.delete_old(KEEP)
+    await home.store.delete_old()
     assert await home.count("event") == 1
     hook = HookId((await make_hook(home.store)).id)
     await emit(home.store)
     home.clock.advance(29 * DAY_S)
     await send_all(home, hook)
     home.clock.advance(2 * DAY_S)
-    await home.store.delete_old(KEEP)
+    await home.store.delete_old()
     assert await home.count("event") == 2
 
 
@@ -178,7 +176,7 @@ async def test_the_bytes_of_what_was_delivered_go_earlier(home: Home) -> None:
     home.clock.advance(8 * DAY_S)
     resend = DeliveryId(decode("dlv", again.id))
     await home.store.write(changes.resend, ADA, DEFAULT, resend)
-    await home.store.delete_old(KEEP)
+    await home.store.delete_old()
     bodies = [
         (
             await home.store.read(queries.get_delivery, DEFAULT, DeliveryId(decode("dlv", one.id)))
@@ -229,7 +227,7 @@ async def test_an_event_with_very_many_deliveries_goes_in_several_steps(
     for hook in hooks:
         await send_all(home, hook)
     home.clock.advance(31 * DAY_S)
-    await home.store.delete_old(KEEP)
+    await home.store.delete_old()
     assert await home.count("event") == await home.count("delivery") == 0
 
 
@@ -285,6 +283,6 @@ async def test_dead_letters_that_expire_are_counted_by_hook_and_cause(home: Home
         results = [result_of(claim, clock, code, schedule_s=()) for claim in claims[:1]]
         await store.record([*results, result_of(claims[1], clock)])
     clock.advance(31 * DAY_S)
-    await home.store.delete_old(KEEP)
+    await home.store.delete_old()
     assert await home.count("delivery") == 0
     assert store.expired == {(hook.id, "http_5xx"): 1, (other.id, "http_404"): 1}

@@ -12,9 +12,10 @@ import pytest
 
 from hooktui.domain.errors import Conflict
 from hooktui.domain.ids import HookId, decode
+from hooktui.domain.wire.server import RetentionDays
 from hooktui.store import changes, queries
 from hooktui.store.attempt_stats import DAY_MS
-from hooktui.store.contract import NewEvent, RetentionPeriods
+from hooktui.store.contract import NewEvent
 from hooktui.store.planning.retention import RetentionPass, scan_old
 from hooktui.store.sqlite import retention, sql
 from hooktui.store.sqlite import store as sqlite
@@ -34,11 +35,11 @@ from tests.support.stores import (
 )
 from tests.support.waiting import LIMIT_S
 
-KEEP = RetentionPeriods()
+KEEP = RetentionDays(30, 7)
 DAY_S = DAY_MS // 1000
 
 
-async def open_at(home: Path, clock: Clock, keep: RetentionPeriods = KEEP) -> SqliteStore:
+async def open_at(home: Path, clock: Clock, keep: RetentionDays = KEEP) -> SqliteStore:
     files = {"key_file": home / "hooktui.key", "clock": clock.now_ms}
     return await SqliteStore.open(home / "hooktui.db", **files, keep=keep)
 
@@ -55,7 +56,7 @@ async def count(store: SqliteStore, table: str, where: str = "1") -> int:
     return await store.read(lambda conn: conn.exec_driver_sql(statement).scalar())
 
 
-async def sweep(store: SqliteStore, clock: Clock, keep: RetentionPeriods = KEEP) -> tuple[int, int]:
+async def sweep(store: SqliteStore, clock: Clock, keep: RetentionDays = KEEP) -> tuple[int, int]:
     return await RetentionPass(store._retention, lambda: 0, store.note_expired).apply(
         keep, clock.ms
     )
@@ -66,10 +67,10 @@ async def test_the_counts_of_five_days_stay_however_little_is_kept(store, clock)
     await emit(store)
     await attempt(store, clock, hook)
     clock.advance(4.9 * DAY_S)
-    assert (await sweep(store, clock, RetentionPeriods(days=1)))[0] == 1
+    assert (await sweep(store, clock, RetentionDays(1, 7)))[0] == 1
     assert await count(store, "hook_stats") == 1
     clock.advance(0.2 * DAY_S)
-    await sweep(store, clock, RetentionPeriods(days=1))
+    await sweep(store, clock, RetentionDays(1, 7))
     assert await count(store, "hook_stats") == 0
 
 
@@ -151,12 +152,12 @@ async def test_zero_days_keep_for_ever(store, clock) -> None:
     await emit(store)
     await attempt(store, clock, hook)
     clock.advance(4000 * DAY_S)
-    assert await sweep(store, clock, RetentionPeriods(0, 0)) == (0, 0)
-    assert await sweep(store, clock, RetentionPeriods(0, 7)) == (0, 1)
+    assert await sweep(store, clock, RetentionDays(0, 0)) == (0, 0)
+    assert await sweep(store, clock, RetentionDays(0, 7)) == (0, 1)
 
 
 # Red when ids alone show which events are old: after a clock that was wrong they are years ahead.
-@pytest.mark.parametrize("keep", [RetentionPeriods(1), RetentionPeriods(0, 1)])
+@pytest.mark.parametrize("keep", [RetentionDays(1, 7), RetentionDays(0, 1)])
 async def test_what_is_old_goes_although_its_ids_are_ahead(store, clock, keep) -> None:
     hook = await make_hook(store)
     clock.jump(4000 * DAY_S)
@@ -242,7 +243,7 @@ async def test_a_purge_of_one_account_leaves_the_others_alone(store, clock) -> N
 async def test_a_server_runs_retention_by_itself(tmp_path, clock, monkeypatch) -> None:
     monkeypatch.setattr(sqlite, "FIRST_SWEEP_S", 0)
     monkeypatch.setattr(sqlite, "SWEEP_EVERY_S", 0.01)
-    store = await open_at(tmp_path, clock, RetentionPeriods(days=2))
+    store = await open_at(tmp_path, clock, RetentionDays(2, 7))
     await store.accept([offer() for _ in range(10)], always)
     clock.advance(3 * DAY_S)
     async with asyncio.timeout(LIMIT_S):

@@ -19,7 +19,7 @@ from hooktui.domain.replays import check_selection
 from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.store import changes, queries
 from hooktui.store.clock_trust import DOUBTED_FOR_MS
-from hooktui.store.contract import LEASE_S, RetentionPeriods
+from hooktui.store.contract import LEASE_S
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.sqlite import store as sqlite
 from hooktui.store.sqlite.store import SqliteStore
@@ -41,17 +41,15 @@ from tests.support.stores import (
 )
 
 HOUR_S = 3600.0
-KEEP = RetentionPeriods()
 DAY_S = 24 * HOUR_S
 
 
-async def open_at(home: Path, clock: Clock, keep: RetentionPeriods = KEEP) -> SqliteStore:
+async def open_at(home: Path, clock: Clock) -> SqliteStore:
     return await SqliteStore.open(
         home / "hooktui.db",
         key_file=home / "hooktui.key",
         clock=clock.now_ms,
         steady=clock.steady_ms,
-        keep=keep,
     )
 
 

@@ -168,7 +168,7 @@ async def disk_of(service: Service) -> Disk | None:
     """Return the free space on the database's disk; None if the database is remote."""
     space = await asyncio.to_thread(service.store.disk_space)
     if space is not None:
-        return Disk(free=space.free, total=space.total, reserve=space.reserve)
+        return space
     if service.disk is None:
         return None
     usage = await asyncio.to_thread(shutil.disk_usage, service.disk)

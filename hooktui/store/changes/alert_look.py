@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from hooktui.domain.alert_events import EXPIRED
 from hooktui.domain.alerts import (
@@ -26,7 +26,9 @@ from hooktui.domain.alerts import (
     snooze_is_over,
     wants_announcement,
 )
-from hooktui.domain.ids import AccountId, encode
+from hooktui.domain.ids import AccountId, HookId, encode
+from hooktui.domain.wire import fields_of
+from hooktui.domain.wire.server import Disk
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.queries.alert_look import Expiring, FoundOpening, Late, LookResult, Seen
 from hooktui.store.queries.alerts import AlertRecord, AlertSubject, hook_facts
@@ -36,14 +38,6 @@ AT_ONCE: Final = 4
 """Alerts of each kind that one transaction changes: an announcement takes about 1 ms."""
 EXPIRING_EVERY: Final = 40
 """Looks between two searches for dead letters that expire: ten minutes."""
-
-
-class DiskSpace(NamedTuple):
-    """Bytes of the disk of the database."""
-
-    free: int
-    total: int
-    reserve: int
 
 
 class AlertLook:
@@ -60,7 +54,7 @@ class AlertLook:
         return {self._live.view[hook].account for hook in self._live.alert_hooks}
 
     def decide(
-        self, seen: Seen, disk: DiskSpace | None, expiring: Iterable[Expiring] | None, now_ms: int
+        self, seen: Seen, disk: Disk | None, expiring: Iterable[Expiring] | None, now_ms: int
     ) -> LookResult:
         """Return the changes that are due.
 
@@ -115,7 +109,7 @@ class AlertLook:
         self._late_before, self._in_time_before = behind, in_time
 
     def _disk(
-        self, disk: DiskSpace | None, known: Mapping[str, AlertRecord], result: LookResult
+        self, disk: Disk | None, known: Mapping[str, AlertRecord], result: LookResult
     ) -> None:
         key = key_of(AlertType.DISK_LOW)
         alert = known.get(key)
@@ -123,7 +117,7 @@ class AlertLook:
             result.ended += [] if alert is None else [(alert.id, Resolution.CLEARED)]
         elif alert is None and disk.free < LOW_DISK * disk.reserve:
             subject = AlertSubject(AlertType.DISK_LOW, key, _FIRST_ACCOUNT)
-            result.opened.append(FoundOpening(subject, {"disk": disk._asdict()}))
+            result.opened.append(FoundOpening(subject, {"disk": fields_of(disk)}))
         elif alert is not None and disk.free > ENOUGH_DISK * disk.reserve:
             result.ended.append((alert.id, Resolution.RECOVERED))
 

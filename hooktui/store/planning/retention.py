@@ -16,8 +16,9 @@ from sqlalchemy import Connection, select, text
 
 from hooktui.domain.hook_failures import RULE_MS
 from hooktui.domain.ids import AccountId, floor_at, time_of
+from hooktui.domain.wire.server import RetentionDays
 from hooktui.store.attempt_stats import DAY_MS
-from hooktui.store.contract import DeadLetters, Purged, RetentionPeriods
+from hooktui.store.contract import DeadLetters, Purged
 from hooktui.store.tables import EVENT
 
 R = TypeVar("R")
@@ -125,7 +126,7 @@ class RetentionPass:
     rest: Callable[[], float]
     expired: Callable[[DeadLetters], None] = lambda _: None
 
-    async def apply(self, keep: RetentionPeriods, now_ms: int) -> tuple[int, int]:
+    async def apply(self, keep: RetentionDays, now_ms: int) -> tuple[int, int]:
         """Delete everything older than the retention periods; return the events and bodies."""
         bodies = events = 0
         if keep.days:

@@ -13,7 +13,7 @@ from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import AccountId
 from hooktui.store.base import Store, repeat
 from hooktui.store.changes.alerts import count_expired
-from hooktui.store.contract import Purged, RetentionPeriods
+from hooktui.store.contract import Purged
 from hooktui.store.planning.retention import (
     MAX_FEED_ITEMS,
     MAX_FEED_ROWS,
@@ -149,12 +149,9 @@ class RetentionWorker:
     ``connect`` opens the connection whose session holds that lock.
     """
 
-    def __init__(
-        self, store: Store, connect: Callable[[], Awaitable[Raw]], keep: RetentionPeriods
-    ) -> None:
+    def __init__(self, store: Store, connect: Callable[[], Awaitable[Raw]]) -> None:
         self._store = store
         self._connect = connect
-        self._keep = keep
 
     async def run(self) -> None:
         """Try again and again to hold the lock, until it is cancelled."""
@@ -178,7 +175,7 @@ class RetentionWorker:
             # Taken again each time, which shows that both ends of the session are still alive.
             while await raw.fetchval("SELECT pg_try_advisory_lock($1)", locks.RETENTION):
                 if not tasks:  # deletions may take hours
-                    looks = self._store.keep_looking(self._keep)
+                    looks = self._store.keep_looking()
                     tasks = [
                         asyncio.create_task(self._trim_again(), name="trim"),
                         asyncio.create_task(looks, name="alerts"),
@@ -198,7 +195,7 @@ class RetentionWorker:
         while True:
             await self.trim()
             if rounds % SWEPT_EVERY == 1:
-                await self._store.delete_old(self._keep)
+                await self._store.delete_old()
             rounds += 1
             await asyncio.sleep(TRIMMED_EVERY_S)
 

@@ -18,11 +18,10 @@ from sqlalchemy import Connection, text
 from hooktui.domain.alerts import AlertRules
 from hooktui.domain.errors import Refused, Unavailable, log_failure
 from hooktui.domain.ids import HookId, IdClock
-from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
+from hooktui.domain.wire.server import DatabaseInfo, RetentionDays, ServerInfo
 from hooktui.store.base import KEEP, RESCUED_AT_ONCE, RULES, Operations, Store
 from hooktui.store.clock_trust import DOUBTED_FOR_MS
-from hooktui.store.contract import CommitNotice, DatabaseCopy, RetentionPeriods
-from hooktui.store.live_hooks import LiveHooks
+from hooktui.store.contract import CommitNotice, DatabaseCopy
 from hooktui.store.postgres import locks, sql
 from hooktui.store.postgres.clock import DatabaseClock
 from hooktui.store.postgres.connections import (
@@ -83,10 +82,10 @@ class PostgresStore(Store):
         home: Home,
         vault: Vault,
         clock: DatabaseClock,
-        keep: RetentionPeriods,
+        keep: RetentionDays,
         rules: AlertRules,
     ) -> None:
-        super().__init__(vault, LiveHooks(), rules)
+        super().__init__(vault, rules, keep)
         self.token = secrets.randbits(62)
         self.clock = clock.now_ms
         self._clock = clock
@@ -133,7 +132,7 @@ class PostgresStore(Store):
             writer.queue for writer in self._writers
         )
         self._retention = Retention(self)
-        self._retention_worker = RetentionWorker(self, connect_plain, keep)
+        self._retention_worker = RetentionWorker(self, connect_plain)
         self._hints = Hints(connect_plain, self.token, self._look, self._due_received)
 
     @classmethod
@@ -144,7 +143,7 @@ class PostgresStore(Store):
         home: Path,
         key_file: Path,
         clock: Callable[[], int] | None = None,
-        keep: RetentionPeriods = KEEP,
+        keep: RetentionDays = KEEP,
         rules: AlertRules = RULES,
     ) -> Self:
         """Connect to a database, create or upgrade its schema, and register as a server.

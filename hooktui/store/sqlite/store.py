@@ -20,14 +20,13 @@ from hooktui.domain.alerts import AlertRules
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.ids import HookId, IdClock
-from hooktui.domain.wire.server import DatabaseInfo
+from hooktui.domain.wire.server import DatabaseInfo, Disk, RetentionDays
 from hooktui.store import feed
 from hooktui.store.base import KEEP, RESCUED_AT_ONCE, RULES, Operations, Store, repeat
-from hooktui.store.changes.alert_look import DiskSpace
 from hooktui.store.clock_trust import DOUBTED_FOR_MS
-from hooktui.store.contract import CommitNotice, DatabaseCopy, RetentionPeriods
+from hooktui.store.contract import CommitNotice, DatabaseCopy
 from hooktui.store.durable_files import HomeLock
-from hooktui.store.live_hooks import LiveHooks, load_live_hooks
+from hooktui.store.live_hooks import load_live_hooks
 from hooktui.store.planning.accept import lease_from
 from hooktui.store.planning.retention import MAX_FEED_ITEMS, MAX_FEED_ROWS
 from hooktui.store.queries import engine
@@ -86,12 +85,12 @@ class SqliteStore(Store):
         vault: Vault,
         clock: Callable[[], int],
         fsync_ms: float,
-        keep: RetentionPeriods,
+        keep: RetentionDays,
         reserve: int,
         steady: Callable[[], int] | None,
         rules: AlertRules,
     ) -> None:
-        super().__init__(vault, LiveHooks(), rules)
+        super().__init__(vault, rules, keep)
         self._rules = rules
         self._reserve = reserve
         self._database = database
@@ -120,7 +119,6 @@ class SqliteStore(Store):
         self._own = ThreadPoolExecutor(OWN, thread_name_prefix="hooktui-own")
         self._looking_up = asyncio.Lock()
         self._backups = Backups(database, reserve, self._pool, self._readers.reading)
-        self._keep = keep
         self._guard = DiskGuard(reserve, self._free_for_events, self._free_inside)
         self._wal_watch = WalWatch(
             lambda: self._readers.in_use, lambda: self.busy, lambda: self._guard.short
@@ -136,7 +134,7 @@ class SqliteStore(Store):
         *,
         key_file: Path,
         clock: Callable[[], int] = now_ms,
-        keep: RetentionPeriods = KEEP,
+        keep: RetentionDays = KEEP,
         reserve: int = RESERVE_BYTES,
         steady: Callable[[], int] | None = None,
         rules: AlertRules = RULES,
@@ -193,7 +191,7 @@ class SqliteStore(Store):
         for one in repeated:
             self._later(one[0], repeat(*one))
         self._later("causes", self._write_causes())
-        self._later("alerts", self.keep_looking(self._keep))
+        self._later("alerts", self.keep_looking())
 
     def check_room(self, size_bytes: int = 0) -> None:
         """Raise DiskFull if the disk has no room for more events, Unavailable if files are gone."""
@@ -278,12 +276,12 @@ class SqliteStore(Store):
         reserved = self._recording.waiting_bytes + (file_size(self._wal) or 0)
         return max(free_bytes(self._database.parent) - reserved, 0)
 
-    def disk_space(self) -> DiskSpace:
+    def disk_space(self) -> Disk:
         """Return the space that events have, by the rule of the disk guard."""
         free = self._free_on_disk()
         if free >= self._reserve // 2:
             free += self._free_inside()
-        return DiskSpace(free, disk_usage(self._database.parent).total, self._reserve)
+        return Disk(free=free, total=disk_usage(self._database.parent).total, reserve=self._reserve)
 
     def _free_inside(self) -> int:
         # Not on the writer's connection: a checkpoint uses it in a thread, waits for no reader
@@ -296,7 +294,7 @@ class SqliteStore(Store):
 
     async def _sweep(self) -> None:
         self._jumps.now_ms()  # detects a jump since the last transaction
-        await self.delete_old(self._keep)
+        await self.delete_old()
 
     async def _forget_keys(self) -> None:
         await self.forget_keys(lambda before_ms: Drop(sql.FORGET_KEYS, before_ms, ROWS_AT_ONCE))
