@@ -82,9 +82,6 @@ FOLLOW_UP_RETRIED_S = (1.0, 5.0, 60.0)
 KEEP = RetentionDays(30, 7)
 RULES = AlertRules()
 
-RESCUED_AT_ONCE = 250
-"""Expired leases that one transaction records as interrupted."""
-
 
 @dataclass(frozen=True, slots=True)
 class Operations:
@@ -98,7 +95,7 @@ class Operations:
     claim_ping: Callable[[HookId, bytes], Operation[ClaimedDelivery]]
     record: Callable[[Sequence[AttemptResult]], Operation[list[bool]]]
     release: Callable[[Sequence[ClaimedDelivery]], Operation[None]]
-    rescue: Callable[[int, Collection[DeliveryId]], Operation[int]]
+    rescue: Callable[[Collection[DeliveryId]], Operation[int]]
     replay: Callable[[ReplayStep], Operation[ReplayStepResult]]
 
 
@@ -253,7 +250,7 @@ class Store(ABC):
         ``held`` are deliveries of this server that are left out: it is still sending them, or has
         not stored their results, because it was stopped for longer than a lease.
         """
-        return await self._rescue(partial(self.OPERATIONS.rescue, RESCUED_AT_ONCE, held))
+        return await self._rescue(partial(self.OPERATIONS.rescue, held))
 
     async def _rescue(self, operation: Callable[[], Operation[int]]) -> int:
         rescued = 0

@@ -40,6 +40,8 @@ from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.claim import claimed_delivery
 from hooktui.store.tx import SideEffects
 
+RESCUED_AT_ONCE = 250
+"""Expired leases that one transaction records as interrupted."""
 SECRET_NOTED_EVERY_MS = 60_000
 SAME_CAUSE = ""
 """In place of a cause: the delivery keeps the one that it has."""

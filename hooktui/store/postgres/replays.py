@@ -31,9 +31,11 @@ class StepReplay(Operation[ReplayStepResult]):
     async def run(self, work: WriteTransaction) -> ReplayStepResult:
         """Write the step if its caller owns the replay; the result says what was done."""
         step = self._step
-        progress = await _progress(work, step)
-        if progress is None:
+        await work.raw.execute(sql.LOCK_REPLAY, step.replay)
+        row = await work.raw.fetchrow(sql.FIND_REPLAY_PROGRESS, step.replay, step.hook)
+        if row is None:
             return ReplayStepResult(StepOutcome.STOPPED)
+        progress = WalkProgress.of(row)
         why = refusal(step, progress, work.live)
         if why is not None:
             return ReplayStepResult(why)
@@ -55,14 +57,6 @@ class EndReplayLeases(Operation[None]):
     async def run(self, work: WriteTransaction) -> None:
         """End them."""
         await work.raw.execute(sql.END_REPLAY_LEASES, work.now_ms, self._token)
-
-
-async def _progress(work: WriteTransaction, step: ReplayStep) -> WalkProgress | None:
-    await work.raw.execute(sql.LOCK_REPLAY, step.replay)
-    row = await work.raw.fetchrow(sql.FIND_REPLAY_PROGRESS, step.replay, step.hook)
-    if row is None:
-        return None
-    return WalkProgress.of(row)
 
 
 async def _plan(work: WriteTransaction, step: ReplayStep, progress: WalkProgress) -> StepPlan:

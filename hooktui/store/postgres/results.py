@@ -21,6 +21,7 @@ from hooktui.store.changes.hooks import disable_hook
 from hooktui.store.contract import AttemptResult
 from hooktui.store.feed_items import DeliveryState
 from hooktui.store.planning.record import (
+    RESCUED_AT_ONCE,
     HookChange,
     RecordedHook,
     add_failures,
@@ -69,16 +70,12 @@ class Rescue(Operation[int]):
     """Record attempts whose lease has expired as interrupted, oldest first.
 
     Args:
-        limit: maximum number in one transaction.
         held: deliveries of this server that are left out.
         token: those of this lease, expired or not: its holder has ended.
     """
 
-    def __init__(
-        self, limit: int, held: Collection[DeliveryId] = (), *, token: int | None = None
-    ) -> None:
-        super().__init__(2 * limit)
-        self._limit = limit
+    def __init__(self, held: Collection[DeliveryId] = (), *, token: int | None = None) -> None:
+        super().__init__(2 * RESCUED_AT_ONCE)
         self._held = held
         self._token = token
 
@@ -86,9 +83,9 @@ class Rescue(Operation[int]):
         """Record them; return how many. Skip those that another server is rescuing."""
         if self._token is None:
             own = (work.lease.token, list(self._held))
-            rows = await work.raw.fetch(sql.FIND_LEASED, work.now_ms, self._limit, *own)
+            rows = await work.raw.fetch(sql.FIND_LEASED, work.now_ms, RESCUED_AT_ONCE, *own)
         else:
-            rows = await work.raw.fetch(sql.FIND_LEASED_BY, self._token, self._limit)
+            rows = await work.raw.fetch(sql.FIND_LEASED_BY, self._token, RESCUED_AT_ONCE)
         lost = [(interrupted(row, work.now_ms), row[9]) for row in rows]
         rescued = sum(await record(work, lost))
         if rescued:

@@ -19,7 +19,7 @@ from hooktui.domain.alerts import AlertRules
 from hooktui.domain.errors import Refused, Unavailable, log_failure
 from hooktui.domain.ids import HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, RetentionDays, ServerInfo
-from hooktui.store.base import KEEP, RESCUED_AT_ONCE, RULES, Operations, Store
+from hooktui.store.base import KEEP, RULES, Operations, Store
 from hooktui.store.clock_trust import DOUBTED_FOR_MS
 from hooktui.store.contract import CommitNotice, DatabaseCopy
 from hooktui.store.postgres import locks, sql
@@ -193,7 +193,7 @@ class PostgresStore(Store):
         # The previous server of this home has ended: its attempts need not wait for their leases.
         before = self._home.token_before
         if before is not None and await self._has_ended(before):
-            await self._rescue(partial(Rescue, RESCUED_AT_ONCE, token=before))
+            await self._rescue(partial(Rescue, token=before))
             await self.submit(EndReplayLeases(before))
         self._home.keep_token(self.token)
         await self._continue_changes()

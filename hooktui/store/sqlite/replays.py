@@ -29,9 +29,10 @@ class StepReplay(Operation[ReplayStepResult]):
     def execute(self, work: WriteTransaction) -> ReplayStepResult:
         """Write the step if its caller owns the replay; the result says what was done."""
         step = self._step
-        progress = _progress(work, step)
-        if progress is None:
+        row = work.raw.execute(sql.FIND_REPLAY_PROGRESS, (step.replay, step.hook)).fetchone()
+        if row is None:
             return ReplayStepResult(StepOutcome.STOPPED)
+        progress = WalkProgress.of(row)
         why = refusal(step, progress, work.live)
         if why is not None:
             return ReplayStepResult(why)
@@ -49,13 +50,6 @@ class EndReplayLeases(Operation[None]):
     def execute(self, work: WriteTransaction) -> None:
         """End them."""
         work.raw.execute(sql.END_REPLAY_LEASES, (work.now_ms, work.now_ms))
-
-
-def _progress(work: WriteTransaction, step: ReplayStep) -> WalkProgress | None:
-    row = work.raw.execute(sql.FIND_REPLAY_PROGRESS, (step.replay, step.hook)).fetchone()
-    if row is None:
-        return None
-    return WalkProgress.of(row)
 
 
 def _plan(work: WriteTransaction, step: ReplayStep, progress: WalkProgress) -> StepPlan:

@@ -19,6 +19,7 @@ from hooktui.store.changes.hooks import disable_hook
 from hooktui.store.contract import AttemptResult
 from hooktui.store.feed_items import DeliveryState
 from hooktui.store.planning.record import (
+    RESCUED_AT_ONCE,
     HookChange,
     RecordedHook,
     attempt_row,
@@ -67,17 +68,13 @@ class Rescue(Operation[int]):
     """Record attempts whose lease has expired as interrupted, oldest first.
 
     Args:
-        limit: maximum number in one transaction.
         held: deliveries of this server that are left out.
         everything: also those with a valid lease; only at the start of a server, which has locked
             the file, so that their former holder has ended.
     """
 
-    def __init__(
-        self, limit: int, held: Collection[DeliveryId] = (), *, everything: bool = False
-    ) -> None:
-        super().__init__(2 * limit)
-        self._limit = limit
+    def __init__(self, held: Collection[DeliveryId] = (), *, everything: bool = False) -> None:
+        super().__init__(2 * RESCUED_AT_ONCE)
         self._held = held
         self._everything = everything
 
@@ -85,9 +82,9 @@ class Rescue(Operation[int]):
         """Record them; return how many. Decide on alerts."""
         until = (1 << 62) if self._everything else work.now_ms
         held = set(self._held)
-        expired = work.raw.execute(sql.FIND_LEASED, (until, self._limit + len(held))).fetchall()
+        expired = work.raw.execute(sql.FIND_LEASED, (until, RESCUED_AT_ONCE + len(held))).fetchall()
         own = work.lease.token
-        rows = [row for row in expired if row[9] != own or row[0] not in held][: self._limit]
+        rows = [row for row in expired if row[9] != own or row[0] not in held][:RESCUED_AT_ONCE]
         rescued = 0
         for token in {row[9] for row in rows}:
             lost = [interrupted(row, work.now_ms) for row in rows if row[9] == token]

@@ -22,7 +22,7 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.domain.ids import HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, Disk, RetentionDays
 from hooktui.store import feed
-from hooktui.store.base import KEEP, RESCUED_AT_ONCE, RULES, Operations, Store, repeat
+from hooktui.store.base import KEEP, RULES, Operations, Store, repeat
 from hooktui.store.clock_trust import DOUBTED_FOR_MS
 from hooktui.store.contract import CommitNotice, DatabaseCopy
 from hooktui.store.durable_files import HomeLock
@@ -180,7 +180,7 @@ class SqliteStore(Store):
     async def _start(self) -> None:
         """Rescue what the previous server left: the lock proves that it has ended."""
         self._recording.start()
-        await self._rescue(partial(Rescue, RESCUED_AT_ONCE, everything=True))
+        await self._rescue(partial(Rescue, everything=True))
         await self.submit(EndReplayLeases())
         await self._continue_changes()
         repeated = (
