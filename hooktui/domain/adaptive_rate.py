@@ -11,6 +11,8 @@ second, and the next 429 undoes the last doubling.
 
 from __future__ import annotations
 
+from hooktui.domain.rates import SecondCounts
+
 _MEMORY_S = 10
 """Seconds over which accepted deliveries are counted, and between two increases."""
 _MIN_PER_S = 0.02
@@ -44,7 +46,7 @@ class AdaptiveRate:
         self._growth = _FIRST_GROWTH
         self._lowers = self._doubles = False
         self._taken_per_s: float | None = None
-        self._accepted = _SecondCounts()
+        self._accepted = SecondCounts(_MEMORY_S)
 
     def started(self, now_s: float) -> None:
         """Note that an attempt began."""
@@ -108,30 +110,3 @@ class AdaptiveRate:
 
     def _close_until(self, until_s: float) -> None:
         self.closed_until_s = max(self.closed_until_s, until_s)
-
-
-class _SecondCounts:
-    """Counts per second of the last ten seconds."""
-
-    __slots__ = ("_counts", "_second")
-
-    def __init__(self) -> None:
-        self._counts = [0] * _MEMORY_S
-        self._second = 0
-
-    def add(self, now_s: float, count: int) -> None:
-        second = int(now_s)
-        if second != self._second:
-            self._advance(second)
-        self._counts[self._second % _MEMORY_S] += count
-
-    def total(self, now_s: float) -> int:
-        self._advance(int(now_s))
-        return sum(self._counts)
-
-    def _advance(self, second: int) -> None:
-        if second <= self._second:
-            return
-        for passed in range(max(self._second, second - _MEMORY_S) + 1, second + 1):
-            self._counts[passed % _MEMORY_S] = 0
-        self._second = second

@@ -83,13 +83,42 @@ def burst_of(rate_per_s: float, burst_s: float = BURST_S) -> float:
     return max(rate_per_s * burst_s, 1.0)
 
 
+class SecondCounts:
+    """Counts occurrences of the last seconds: a ring of one counter per second, without a timer.
+
+    Times are arguments, in seconds of a clock that is never set back.
+    """
+
+    __slots__ = ("_counts", "_second")
+
+    def __init__(self, seconds: int) -> None:
+        self._counts = [0] * seconds
+        self._second = 0
+
+    def add(self, now_s: float, count: int) -> None:
+        """Count occurrences at a time."""
+        second = int(now_s)
+        if second != self._second:
+            self._advance(second)
+        self._counts[self._second % len(self._counts)] += count
+
+    def total(self, now_s: float) -> int:
+        """Return how many occurred in the seconds up to a time."""
+        self._advance(int(now_s))
+        return sum(self._counts)
+
+    def _advance(self, second: int) -> None:
+        size = len(self._counts)
+        for passed in range(max(self._second, second - size) + 1, second + 1):
+            self._counts[passed % size] = 0
+        self._second = max(second, self._second)
+
+
 _SECONDS = 60
 
 
 class ThroughputMeter:
     """Counts occurrences and averages them per second over the last minute.
-
-    A ring of one counter per second: O(1) to count, no timer.
 
     Attributes:
         total: all occurrences since the start.
@@ -98,24 +127,15 @@ class ThroughputMeter:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.total = 0
-        self._counts = [0] * _SECONDS
-        self._second = int(clock())
-        self._born = clock()
+        self._counts = SecondCounts(_SECONDS)
+        self._born_s = clock()
 
     def add(self, count: int = 1) -> None:
         """Count occurrences that happen now."""
-        self._advance()
         self.total += count
-        self._counts[self._second % _SECONDS] += count
+        self._counts.add(self._clock(), count)
 
     def per_second(self) -> float:
         """Return the average over the last minute, or since the start if that is shorter."""
-        self._advance()
-        age_s = min(max(self._clock() - self._born, 1.0), float(_SECONDS))
-        return sum(self._counts) / age_s
-
-    def _advance(self) -> None:
-        second = int(self._clock())
-        for passed in range(self._second + 1, min(second, self._second + _SECONDS) + 1):
-            self._counts[passed % _SECONDS] = 0
-        self._second = max(second, self._second)
+        now_s = self._clock()
+        return self._counts.total(now_s) / min(max(now_s - self._born_s, 1.0), _SECONDS)
