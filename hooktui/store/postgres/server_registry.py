@@ -68,7 +68,7 @@ def server_of(name: str) -> ServerInfo | None:
     )
 
 
-class Home:
+class Home(HomeLock):
     """The locked home of a server.
 
     The lock proves that the server which held this home before has ended, so its leases may be
@@ -79,9 +79,9 @@ class Home:
     """
 
     def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
         self.token_before: int | None = None
-        self._lock = HomeLock(folder)
-        self._file = folder / POSTGRES_LEASE
+        self._lease = folder / POSTGRES_LEASE
 
     def acquire(self) -> None:
         """Lock the home.
@@ -89,17 +89,13 @@ class Home:
         Raises:
             Conflict: another process holds it.
         """
-        self._lock.acquire()
+        super().acquire()
         try:
-            text = self._file.read_text(encoding="ascii").strip()
+            text = self._lease.read_text(encoding="ascii").strip()
         except FileNotFoundError:
             return
         self.token_before = int(text) if text.isdecimal() else None
 
     def keep_token(self, token: int) -> None:
         """Store the lease token of this server for its successor."""
-        replace_file(self._file, b"%d\n" % token)
-
-    def release(self) -> None:
-        """Unlock the home."""
-        self._lock.release()
+        replace_file(self._lease, b"%d\n" % token)
