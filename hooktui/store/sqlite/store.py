@@ -278,10 +278,9 @@ class SqliteStore(Store):
 
     def disk_space(self) -> Disk:
         """Return the space that events have, by the rule of the disk guard."""
-        free = self._free_on_disk()
-        if free >= self._reserve // 2:
-            free += self._free_inside()
-        return Disk(free=free, total=disk_usage(self._database.parent).total, reserve=self._reserve)
+        free = self._guard.for_events(self._free_on_disk())
+        total = disk_usage(self._database.parent).total
+        return Disk(free=free, total=total, reserve=self._reserve)
 
     def _free_inside(self) -> int:
         # Not on the writer's connection: a checkpoint uses it in a thread, waits for no reader
