@@ -86,20 +86,11 @@ async def test_short_bodies_are_left_to_the_checkpoints_of_sqlite(
 
 
 def test_a_log_that_grows_out_of_hand_is_reported_once_a_doubling(caplog) -> None:
-    watch = WalWatch(_yes, _no, _no)
+    watch = WalWatch()
     caplog.set_level(logging.WARNING)
     for mib in (100, 256, 300, 400, 512, 600):
-        assert not watch.wants_truncate(mib << 20)
+        assert not watch.wants_truncate(mib << 20, in_use=True, short=False)
     assert [record.args for record in caplog.records] == [(256,), (512,)]
-    assert not WalWatch(_no, _yes, _no).wants_truncate(1 << 30)
-    assert WalWatch(_no, _no, _no).wants_truncate(1 << 30)
-    assert not WalWatch(_no, _no, _no).wants_truncate(2 << 20)
-    assert WalWatch(_no, _no, _yes).wants_truncate(2 << 20)
-
-
-def _yes() -> bool:
-    return True
-
-
-def _no() -> bool:
-    return False
+    assert watch.wants_truncate(1 << 30, in_use=False, short=False)
+    assert not watch.wants_truncate(2 << 20, in_use=False, short=False)
+    assert watch.wants_truncate(2 << 20, in_use=False, short=True)

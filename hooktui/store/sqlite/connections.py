@@ -228,21 +228,18 @@ def copy_log(raw: sqlite3.Connection) -> None:
 
 @dataclass(slots=True)
 class WalWatch:
-    """Decides when to truncate the log, and warns when it grows too large.
+    """Decides when to truncate the log, and warns when it grows too large."""
 
-    Attributes:
-        read: whether there is a reader now.
-        busy: whether the writer has work.
-        short: whether the disk is nearly full: then a small log is truncated, too.
-    """
-
-    read: Callable[[], bool]
-    busy: Callable[[], bool]
-    short: Callable[[], bool]
     _warned_at: int = HUGE_WAL_BYTES // 2
 
-    def wants_truncate(self, size: int) -> bool:
-        """Return whether the log should be truncated now."""
+    def wants_truncate(self, size: int, *, in_use: bool, short: bool) -> bool:
+        """Return whether the log should be truncated now.
+
+        Args:
+            size: its bytes.
+            in_use: whether there is a reader, or the writer has work.
+            short: whether the disk is nearly full: then a small log is truncated, too.
+        """
         if size >= 2 * self._warned_at:
             self._warned_at = size
             _log.warning(
@@ -252,5 +249,4 @@ class WalWatch:
             )
         elif size < LARGE_WAL_BYTES:
             self._warned_at = HUGE_WAL_BYTES // 2
-        large = SMALL_WAL_BYTES if self.short() else LARGE_WAL_BYTES
-        return size > large and not self.read() and not self.busy()
+        return size > (SMALL_WAL_BYTES if short else LARGE_WAL_BYTES) and not in_use

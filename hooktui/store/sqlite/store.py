@@ -120,9 +120,7 @@ class SqliteStore(Store):
         self._looking_up = asyncio.Lock()
         self._backups = Backups(database, reserve, self._pool, self._readers.reading)
         self._guard = DiskGuard(reserve, self._free_for_events, self._free_inside)
-        self._wal_watch = WalWatch(
-            lambda: self._readers.in_use, lambda: self.busy, lambda: self._guard.short
-        )
+        self._wal_watch = WalWatch()
         self._writer = Writer(self._begin, self._committed, threaded=fsync_ms > SLOW_FSYNC_MS)
         self._retention = Retention(self, self._writer, raw, self._readers, database.parent)
         self._accepting = self._claiming = self._recording = self._replaying = self._writer.queue
@@ -300,7 +298,8 @@ class SqliteStore(Store):
 
     async def _watch_wal(self) -> None:
         """Truncate the log of the database after it grew."""
-        if self._wal_watch.wants_truncate(file_size(self._wal) or 0):
+        size, in_use = file_size(self._wal) or 0, self._readers.in_use or self.busy
+        if self._wal_watch.wants_truncate(size, in_use=in_use, short=self._guard.short):
             await self._writer.between(partial(truncate, self._raw))
 
     # The writer's two callbacks
