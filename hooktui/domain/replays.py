@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import ceil
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
+
+import msgspec
 
 from hooktui.domain.catalogue import PING
 from hooktui.domain.clock import optional_rfc3339, parse_moment, to_rfc3339
@@ -301,7 +303,7 @@ def _absolute_filter(
     return absolute
 
 
-class Newest(NamedTuple):
+class Newest(msgspec.Struct, frozen=True, gc=False):
     """The newest delivery of an event to a hook."""
 
     id: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.errors import Conflict, Refused
@@ -130,12 +131,12 @@ def test_each_mode_judges_pairs(mode: ReplayMode):
 
 def test_newer_own_and_other_deliveries():
     chosen = selected()
-    newer = FAILED._replace(id=BOUND + 1)
+    newer = structs.replace(FAILED, id=BOUND + 1)
     assert assess_pair(chosen, newer, candidate=9, replay=5, bound=BOUND) is ReplaySkip.SUPERSEDED
-    own = newer._replace(replay=5)
+    own = structs.replace(newer, replay=5)
     assert assess_pair(chosen, own, candidate=9, replay=5, bound=BOUND) is None
     assert assess_pair(chosen, FAILED, candidate=8, replay=5, bound=BOUND) is None
-    being_sent = RETRYING._replace(status="sending")
+    being_sent = structs.replace(RETRYING, status="sending")
     assert assess_pair(chosen, being_sent, candidate=9, replay=5, bound=BOUND) is ReplaySkip.WAITING
     other = selected(cause="http_404")
     assert assess_pair(other, FAILED, candidate=9, replay=5, bound=BOUND) is None

@@ -72,14 +72,10 @@ class ReplayEvent(NamedTuple):
     body: bytes | None
 
 
-class ReplayDelivery(NamedTuple):
-    """The newest delivery of a pair."""
+class ReplayDelivery(Newest, frozen=True, gc=False):
+    """The newest delivery of a pair, with what its next attempt needs."""
 
-    id: DeliveryId
     event: int
-    status: str
-    cause: str | None
-    replay: int | None
     trigger: str
     attempts: int
     tries: int
@@ -89,11 +85,6 @@ class ReplayDelivery(NamedTuple):
     def state(self) -> tuple[int, str, str | None]:
         """What may have changed since it became a candidate."""
         return self.attempts, self.status, self.cause
-
-    @property
-    def newest(self) -> Newest:
-        """The part that decides whether it is sent again."""
-        return Newest(self.id, self.status, self.cause, self.replay)
 
 
 @dataclass(slots=True)
@@ -256,12 +247,11 @@ def _assess(
     newest: Mapping[int, ReplayDelivery],
 ) -> Act | ReplaySkip | None:
     event = events.get(candidate.event)
-    delivery = newest.get(candidate.event)
     if event is None:
         return ReplaySkip.PURGED
     verdict = assess_pair(
         step.selection,
-        None if delivery is None else delivery.newest,
+        newest.get(candidate.event),
         candidate=candidate.delivery,
         replay=step.replay,
         bound=step.replay,

@@ -73,7 +73,7 @@ async def _plan(work: WriteTransaction, step: ReplayStep, progress: WalkProgress
         for row in await raw.fetch(sql.FIND_REPLAY_EVENTS, wanted):
             events[row[0]] = ReplayEvent(*row)
         for row in await raw.fetch(sql.FIND_NEWEST, wanted, step.hook):
-            newest[row[1]] = ReplayDelivery(*row)
+            newest[row[4]] = ReplayDelivery(*row)
     return plan_step(step, progress, events, newest, in_line, work)
 
 

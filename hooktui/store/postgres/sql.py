@@ -345,7 +345,7 @@ ORDER BY id FOR KEY SHARE"""
 """Retention takes no event that is locked, and skips those that it finds locked."""
 
 FIND_NEWEST: Final = """
-SELECT d.id, d.event_id, d.status, d.cause, d.replay_id, d."trigger", d.attempts, d.tries,
+SELECT d.id, d.status, d.cause, d.replay_id, d.event_id, d."trigger", d.attempts, d.tries,
     d.interruptions
 FROM delivery d WHERE d.id IN (
     SELECT MAX(n.id) FROM delivery n WHERE n.event_id = ANY($1::bigint[]) AND n.hook_id = $2

@@ -265,7 +265,7 @@ FROM replay r JOIN replay_hook h ON h.replay_id = r.id WHERE r.id = ? AND h.hook
 FIND_REPLAY_EVENT = "SELECT id, type, deliveries, body FROM event WHERE id = ?"
 
 FIND_NEWEST = """
-SELECT id, event_id, status, cause, replay_id, "trigger", attempts, tries, interruptions
+SELECT id, status, cause, replay_id, event_id, "trigger", attempts, tries, interruptions
 FROM delivery WHERE event_id = ? AND hook_id = ? ORDER BY id DESC LIMIT 1"""
 
 FIND_LINE = """
