@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import threading
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from hooktui.domain.ids import HookId
 from hooktui.store.contract import ClaimedDelivery
 from hooktui.store.postgres import connections as connecting
 from hooktui.store.postgres import writer
-from hooktui.store.postgres.connections import connect, parse_database_url
+from hooktui.store.postgres.connections import parse_database_url
 from hooktui.store.postgres.locks import SERVERS
 from hooktui.store.postgres.pools import Queries
 from hooktui.store.postgres.queue import Release
@@ -84,7 +83,7 @@ async def test_a_connection_whose_session_does_not_respond_is_closed_all_the_sam
 ) -> None:
     monkeypatch.setattr(connecting, "CLOSE_S", 0.05)
     target = parse_database_url(servers.url)
-    queries = Queries(partial(connect, target), 1, target)
+    queries = Queries(target, 1)
     pid = await queries.run(lambda conn: conn.execute(text("SELECT pg_backend_pid()")).scalar_one())
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -325,7 +324,7 @@ async def test_a_query_is_cancelled_while_it_gets_the_connection_of_another(
     url: str, turns: int
 ) -> None:
     target = parse_database_url(url)
-    queries = Queries(partial(connect, target), 1, target)
+    queries = Queries(target, 1)
     first, second = (asyncio.create_task(queries.run(_one)) for _ in range(2))
     returned = asyncio.Event()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection
@@ -23,6 +23,8 @@ from hooktui.store.postgres.connections import (
     STATEMENT_S,
     TRIES,
     DatabaseAddress,
+    connect,
+    connect_to_write,
     explain,
     is_lost,
     may_repeat,
@@ -47,11 +49,11 @@ LOOK_UPS = 1
 CHANGERS = 2
 
 
-def engine(connect: Callable[[], Awaitable[Raw]], size: int, isolation: str) -> AsyncEngine:
+def engine(open_one: Callable[[], Awaitable[Raw]], size: int, isolation: str) -> AsyncEngine:
     """Return a pool of connections; a connection is checked by its use, not before."""
     return create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=connect,
+        async_creator=open_one,
         pool_size=size,
         max_overflow=0,
         pool_timeout=STATEMENT_S,
@@ -70,12 +72,12 @@ async def run_over(raw: Raw, change: Callable[[Connection], R]) -> R:
 def engine_over(raw: Raw) -> AsyncEngine:
     """Return an engine over one connection, which it never closes; the last one is kept."""
 
-    async def connect() -> Raw:
+    async def same() -> Raw:
         return raw
 
     return create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=connect,
+        async_creator=same,
         poolclass=StaticPool,
         pool_reset_on_return=None,
         isolation_level="AUTOCOMMIT",
@@ -86,12 +88,9 @@ def engine_over(raw: Raw) -> AsyncEngine:
 class Queries:
     """Runs queries, each in a short read-only transaction on one snapshot."""
 
-    def __init__(
-        self, connect: Callable[[], Awaitable[Raw]], size: int, target: DatabaseAddress
-    ) -> None:
-        self._engine = engine(connect, size, "REPEATABLE READ").execution_options(
-            postgresql_readonly=True, may_pause=True
-        )
+    def __init__(self, target: DatabaseAddress, size: int) -> None:
+        pool = engine(partial(connect, target), size, "REPEATABLE READ")
+        self._engine = pool.execution_options(postgresql_readonly=True, may_pause=True)
         self._target = target
 
     async def run(self, query: Callable[[Connection], R]) -> R:
@@ -127,11 +126,9 @@ class Queries:
 class Changes:
     """Runs changes of people, one at a time over all servers."""
 
-    def __init__(
-        self, connect: Callable[[], Awaitable[Raw]], shared: Shared, target: DatabaseAddress
-    ) -> None:
+    def __init__(self, target: DatabaseAddress, shared: Shared) -> None:
         # We issue BEGIN and COMMIT ourselves, as on the hot path.
-        self._engine = engine(connect, CHANGERS, "AUTOCOMMIT")
+        self._engine = engine(partial(connect_to_write, target), CHANGERS, "AUTOCOMMIT")
         self._shared = shared
         self._target = target
 

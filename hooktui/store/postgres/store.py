@@ -108,11 +108,10 @@ class PostgresStore(Store):
         )
         self.subscribe(self._shared.due_bounds.lower)
         self._catching_up = asyncio.Lock()
-        connect_plain = partial(connect, target)
-        self._readers = Queries(connect_plain, READERS, target)
-        self._own = Queries(connect_plain, OWN, target)
-        self._look_ups = Queries(connect_plain, LOOK_UPS, target)
-        self._changes = Changes(partial(connect_to_write, target), self._shared, target)
+        self._readers = Queries(target, READERS)
+        self._own = Queries(target, OWN)
+        self._look_ups = Queries(target, LOOK_UPS)
+        self._changes = Changes(target, self._shared)
         hot = partial(connect_to_write, target, **HOT)
         # Claims need not be on disk: the fence of a claim that a crash of the database loses does
         # not hold, and the claim is repeated.
@@ -132,6 +131,7 @@ class PostgresStore(Store):
             writer.queue for writer in self._writers
         )
         self._retention = Retention(self)
+        connect_plain = partial(connect, target)
         self._retention_worker = RetentionWorker(self, connect_plain)
         self._hints = Hints(connect_plain, self.token, self._look, self._due_received)
 
