@@ -59,7 +59,7 @@ class Backups:
         self._reserve = reserve
         self._pool = pool
         self._reading = reading
-        self._busy = False
+        self._copying = asyncio.Lock()
 
     @asynccontextmanager
     async def copy(self, stopped: Callable[[], bool]) -> AsyncIterator[DatabaseCopy]:
@@ -69,18 +69,15 @@ class Backups:
             Conflict: another copy is being created or sent.
             HooktuiError: as `copy_database`.
         """
-        if self._busy:
+        if self._copying.locked():
             raise Conflict("another backup is in progress; wait until it has ended")
-        self._busy = True
-        try:
+        async with self._copying:
             with self._reading():
                 copy = await self._copied(stopped)
             try:
                 yield copy
             finally:
                 os.close(copy.file)
-        finally:
-            self._busy = False
 
     async def _copied(self, stopped: Callable[[], bool]) -> DatabaseCopy:
         abandoned = False
