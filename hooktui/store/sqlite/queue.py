@@ -43,13 +43,9 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
     def __init__(
         self, events: Sequence[NewEvent], reserve: Reserve | None, matches: Matches
     ) -> None:
-        size_bytes = long_bytes = 0
-        for event in events:
-            body_bytes = len(event.body)
-            size_bytes += body_bytes
-            if body_bytes > PAGE_BYTES:
-                long_bytes += body_bytes
-        super().__init__(2 * len(events), size_bytes, long_bytes)
+        sizes = [len(event.body) for event in events]
+        super().__init__(2 * len(events), sum(sizes))
+        self.long_bytes = sum([size for size in sizes if size > PAGE_BYTES])
         self._events = events
         self._reserve = reserve
         self._matches = matches

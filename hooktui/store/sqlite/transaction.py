@@ -70,9 +70,7 @@ class Operation(write_queue.Operation[R]):
         long_bytes: the part of ``size_bytes`` in values longer than a page of the database.
     """
 
-    def __init__(self, weight: int = 1, size_bytes: int = 0, long_bytes: int = 0) -> None:
-        super().__init__(weight, size_bytes)
-        self.long_bytes = long_bytes
+    long_bytes = 0
 
     def load(self, work: WriteTransaction) -> Steps[None] | None:
         """Read the data for `plan`, inside the transaction; steps are as those of `plan`."""
