@@ -111,12 +111,9 @@ def _status(status: int, ping: Attempt, hook: Hook) -> Check:
         value += f" and asks to wait {ping.retry_after_s} s" if ping.retry_after_s else ""
     if status == 429 and hook.max_in_flight is None:
         fix = _PACE_ADAPTS
-    elif status in _STATUS_FIXES:
-        fix = _STATUS_FIXES[status]
-    elif status >= 500:
-        fix = _STATUS_FIXES[500]
     else:
-        fix = "see its response or its log"
+        other = _STATUS_FIXES[500] if status >= 500 else "see its response or its log"
+        fix = _STATUS_FIXES.get(status, other)
     return Check("ping", "fail", value, fix)
 
 
