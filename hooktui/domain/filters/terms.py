@@ -23,6 +23,7 @@ or sending, not held; tried again after a failure; failed or retrying."""
 OPEN = ("pending", "sending")
 """The statuses of deliveries that have not ended."""
 
+_UNREAD: Final = object()
 _MAX_PATHS: Final = 16
 """Cached paths of a body; each may hold all of it."""
 _LONG_TEXT: Final = 2000
@@ -104,18 +105,7 @@ an id; hook numbers; code ranges; took comparisons; since and until a `RelativeT
 `AbsoluteTime`."""
 
 
-@dataclass(slots=True)
-class _Seen:
-    """Cached values of one subject."""
-
-    words: str | None = None
-    data: object = None
-    has_data: bool = False
-    nested: bool = False
-    leaves: dict[tuple[str, ...], Leaves] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Subject:
     """The object that a filter is matched with: a delivery, an attempt or a line of the log.
 
@@ -137,39 +127,41 @@ class Subject:
     replay: str | None = None
     words: Callable[[], str] = str
     data: Callable[[], object] = dict
-    _seen: _Seen = field(default_factory=_Seen, init=False, repr=False, compare=False)
+    _folded: str | None = field(default=None, init=False, repr=False, compare=False)
+    _body: object = field(default=_UNREAD, init=False, repr=False, compare=False)
+    _nested: bool = field(default=False, init=False, repr=False, compare=False)
+    _leaves: dict[tuple[str, ...], Leaves] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def folded_words(self) -> str:
         """Return the text in which words are searched, case-folded."""
-        if self._seen.words is None:
-            self._seen.words = self.words().casefold()
-        return self._seen.words
+        if self._folded is None:
+            self._folded = self.words().casefold()
+        return self._folded
 
     def leaves_steps(self, path: tuple[str, ...]) -> Steps[Leaves | None]:
         """Return the values at the end of a path; None: the body cannot be read."""
-        seen = self._seen
-        if not seen.has_data:
+        if self._body is _UNREAD:
             data = self.data()
             if isinstance(data, Stored):
-                seen.nested = data.is_nested
+                self._nested = data.is_nested
                 data = yield from data.read_steps()
-            seen.data = data
-            seen.has_data = True
-        if seen.data is UNREADABLE:
+            self._body = data
+        if self._body is UNREADABLE:
             return None
-        leaves = seen.leaves.get(path)
+        leaves = self._leaves.get(path)
         if leaves is None:
-            leaves = yield from leaves_steps(seen.data, path)
-            if len(seen.leaves) >= _MAX_PATHS:
-                seen.leaves.clear()
-            seen.leaves[path] = leaves
+            leaves = yield from leaves_steps(self._body, path)
+            if len(self._leaves) >= _MAX_PATHS:
+                self._leaves.clear()
+            self._leaves[path] = leaves
         return leaves
 
     def forget_steps(self) -> Steps[None]:
         """Free the cached body; another term reads it again."""
-        seen = self._seen
-        data, nested = seen.data, seen.nested
-        seen.data, seen.has_data, seen.nested = None, False, False
+        data, nested = self._body, self._nested
+        self._body, self._nested = _UNREAD, False
         if nested:
             yield from free_steps(data)
 
