@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
@@ -26,15 +25,12 @@ from hooktui.domain.text import visible
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.store.key_ring import find_keys, keys_are_there
 from hooktui.store.postgres import locks
-from hooktui.store.postgres.connections import DatabaseAddress, connect, explain
+from hooktui.store.postgres.connections import DatabaseAddress, Raw, connect, explain
 from hooktui.store.postgres.pools import engine
 from hooktui.store.postgres.shared_key import open_installation
 from hooktui.store.sqlite.moved_marker import read_mark
 from hooktui.store.tables import HOOK
 from hooktui.store.vault import KeyProblem, Vault
-
-if TYPE_CHECKING:
-    from hooktui.store.postgres.connections import Raw
 
 _ASKED, _COMMITTED = 50, 30
 _FOR_S = 3.0

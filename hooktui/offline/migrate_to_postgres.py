@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
@@ -24,7 +23,13 @@ from hooktui.domain.roles import Actor
 from hooktui.offline.installation import sqlite_home
 from hooktui.store.durable_files import HomeLock
 from hooktui.store.migrate_to_postgres import Copied, move_rows, was_moved
-from hooktui.store.postgres.connections import DatabaseAddress, connect, explain, parse_database_url
+from hooktui.store.postgres.connections import (
+    DatabaseAddress,
+    Raw,
+    connect,
+    explain,
+    parse_database_url,
+)
 from hooktui.store.postgres.pools import engine
 from hooktui.store.postgres.schema import prepare
 from hooktui.store.sqlite.moved_marker import (
@@ -38,9 +43,6 @@ from hooktui.store.sqlite.moved_marker import (
 from hooktui.store.sqlite.restore import unfinished
 from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.vault import Vault
-
-if TYPE_CHECKING:
-    from hooktui.store.postgres.connections import Raw
 
 _NO_DEADLINES = {
     "statement_timeout": "0",

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 from sqlalchemy import Boolean, Float, Table, Text, text
@@ -28,13 +28,11 @@ from hooktui.domain.roles import Actor
 from hooktui.store import audit, tables
 from hooktui.store.migrations import at_head
 from hooktui.store.postgres import locks
+from hooktui.store.postgres.connections import DatabaseAddress, Raw
 from hooktui.store.sqlite.connections import sqlalchemy_over
 from hooktui.store.sqlite.files import open_readonly
 from hooktui.store.sqlite.moved_marker import mark_of
 from hooktui.store.vault import Vault
-
-if TYPE_CHECKING:
-    from hooktui.store.postgres.connections import DatabaseAddress, Raw
 
 _Row: TypeAlias = tuple[Any, ...]
 """A row as the drivers return it."""

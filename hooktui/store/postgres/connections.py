@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
 from weakref import WeakValueDictionary
 
@@ -30,9 +30,7 @@ from asyncpg import exceptions as pg
 from hooktui.domain.errors import DiskFull, Refused, Unavailable
 from hooktui.store.postgres import locks, sql
 
-if TYPE_CHECKING:
-    Raw: TypeAlias = asyncpg.Connection[asyncpg.Record]
-
+Raw: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 CONNECT_S: Final = 5.0
 CLOSE_S: Final = 2.0

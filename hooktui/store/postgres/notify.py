@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, text
@@ -22,14 +22,10 @@ from hooktui.domain.live_hook import LiveHook
 from hooktui.store.live_hooks import load_live_hooks
 from hooktui.store.postgres import sql
 from hooktui.store.postgres.clock import DatabaseClock
-from hooktui.store.postgres.connections import FAULTS, waits
+from hooktui.store.postgres.connections import FAULTS, Raw, waits
 from hooktui.store.postgres.due_bounds import LOOK_UP_EVERY_S
 from hooktui.store.queries.engine import is_paused
 from hooktui.store.vault import ID_BYTES, Vault
-
-if TYPE_CHECKING:
-    from hooktui.store.postgres.connections import Raw
-
 
 _log = logging.getLogger(__name__)
 

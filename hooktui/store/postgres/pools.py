@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -23,6 +23,7 @@ from hooktui.store.postgres.connections import (
     STATEMENT_S,
     TRIES,
     DatabaseAddress,
+    Raw,
     connect,
     connect_to_write,
     explain,
@@ -32,9 +33,6 @@ from hooktui.store.postgres.connections import (
     waits,
 )
 from hooktui.store.postgres.transaction import Shared, WriteTransaction, begin
-
-if TYPE_CHECKING:
-    from hooktui.store.postgres.connections import Raw
 
 R = TypeVar("R")
 

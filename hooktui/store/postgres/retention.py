@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sqlalchemy import Connection, text
 
@@ -23,12 +23,9 @@ from hooktui.store.planning.retention import (
     scan_old,
 )
 from hooktui.store.postgres import locks, sql
-from hooktui.store.postgres.connections import FAULTS
+from hooktui.store.postgres.connections import FAULTS, Raw
 from hooktui.store.postgres.pools import run_over
 from hooktui.store.postgres.transaction import Operation, WriteTransaction
-
-if TYPE_CHECKING:
-    from hooktui.store.postgres.connections import Raw
 
 FIRST_TRIMMED_S: Final = 5.0  # a start has more urgent work
 TRIMMED_EVERY_S: Final = 30.0

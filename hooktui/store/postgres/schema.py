@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError
@@ -17,7 +16,7 @@ from hooktui.store.audit_key import make_chain_key
 from hooktui.store.key_ring import find_keys, keys_are_there
 from hooktui.store.migrations import at_head, upgrade
 from hooktui.store.postgres import locks
-from hooktui.store.postgres.connections import DatabaseAddress, explain
+from hooktui.store.postgres.connections import DatabaseAddress, Raw, explain
 from hooktui.store.postgres.pools import engine
 from hooktui.store.postgres.server_registry import servers
 from hooktui.store.postgres.shared_key import (
@@ -27,9 +26,6 @@ from hooktui.store.postgres.shared_key import (
 )
 from hooktui.store.tables import HOOK
 from hooktui.store.vault import KeyProblem, Vault
-
-if TYPE_CHECKING:
-    from hooktui.store.postgres.connections import Raw
 
 
 async def prepare(

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar, final
+from typing import Self, TypeVar, final
 
 from sqlalchemy import Connection, text
 
@@ -28,6 +28,7 @@ from hooktui.store.postgres.connections import (
     HOT,
     MIGRATION,
     DatabaseAddress,
+    Raw,
     connect,
     connect_to_write,
     parse_database_url,
@@ -54,9 +55,6 @@ from hooktui.store.queries.engine import stored_before
 from hooktui.store.tx import Tx
 from hooktui.store.vault import Vault
 from hooktui.store.write_queue import closed
-
-if TYPE_CHECKING:
-    from hooktui.store.postgres.connections import Raw
 
 R = TypeVar("R")
 _log = logging.getLogger(__name__)

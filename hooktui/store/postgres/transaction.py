@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection
 
@@ -25,13 +25,10 @@ from hooktui.store.planning.accept import KnownKey, Lease, SkippedEvents, lease_
 from hooktui.store.planning.record import RecordedHook
 from hooktui.store.postgres import locks, sql
 from hooktui.store.postgres.clock import DatabaseClock
-from hooktui.store.postgres.connections import FAULTS
+from hooktui.store.postgres.connections import FAULTS, Raw
 from hooktui.store.postgres.due_bounds import ClaimStart, DueBounds
 from hooktui.store.tx import SideEffects, Tx
 from hooktui.store.vault import Vault
-
-if TYPE_CHECKING:
-    from hooktui.store.postgres.connections import Raw
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asyncpg import exceptions as pg
 
@@ -21,6 +21,7 @@ from hooktui.store.postgres.connections import (
     PATIENCE_S,
     TRIES,
     DatabaseAddress,
+    Raw,
     cause_of,
     explain,
     is_lost,
@@ -30,9 +31,6 @@ from hooktui.store.postgres.connections import (
 )
 from hooktui.store.postgres.transaction import Operation, Shared, WriteTransaction, begin
 from hooktui.store.write_queue import WriteQueue
-
-if TYPE_CHECKING:
-    from hooktui.store.postgres.connections import Raw
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from shutil import disk_usage
-from typing import TYPE_CHECKING, Self, TypeVar, final
+from typing import Self, TypeVar, final
 
 from sqlalchemy import Connection
 
@@ -52,11 +52,9 @@ from hooktui.store.sqlite.retention import ROWS_AT_ONCE, Drop, Retention, TrimFe
 from hooktui.store.sqlite.schema import prepare
 from hooktui.store.sqlite.transaction import ChangeOperation, WriteTransaction
 from hooktui.store.sqlite.writer import Writer
+from hooktui.store.tx import Tx
 from hooktui.store.vault import Vault
 from hooktui.store.write_queue import closed
-
-if TYPE_CHECKING:
-    from hooktui.store.tx import Tx
 
 R = TypeVar("R")
 
