@@ -58,8 +58,8 @@ from hooktui.store.planning.retention import (
     REST,
     REST_OF_PURGE,
     REST_WHEN_BUSY,
+    Deletions,
     RetentionPass,
-    RetentionStore,
     paced,
 )
 from hooktui.store.queries import engine
@@ -116,6 +116,7 @@ class Store(ABC):
     """
 
     OPERATIONS: ClassVar[Operations]
+    DELETIONS: ClassVar[Deletions]
 
     token: int
     clock: Callable[[], int]
@@ -126,9 +127,8 @@ class Store(ABC):
     _recording: WriteQueue
     """The queue of results and all other changes."""
     _replaying: WriteQueue
-    _retention: RetentionStore
-    """Set by the subclass, as is the trust in its clock."""
     _trust: ClockTrust
+    """The trust in the clock, set by the subclass."""
 
     def __init__(self, vault: Vault, rules: AlertRules, keep: RetentionDays) -> None:
         self.number = 0
@@ -388,21 +388,25 @@ class Store(ABC):
         """Delete everything older than the retention periods, unless the clock may be wrong."""
         if not self.clock_is_trusted:
             return
-        retention = RetentionPass(self._retention, self.rest, self.note_expired)
+        retention = RetentionPass(self, self.rest, self.note_expired)
         events, bodies = await retention.apply(self.keep, self.clock())
         if events or bodies:
             _log.info("retention events=%d bodies=%d", events, bodies)
 
-    async def forget_keys(self, drop: Callable[[int], Operation[int]]) -> None:
-        """Delete expired idempotency keys, unless the clock may be wrong.
-
-        ``drop`` deletes some of those that were used before a time, and returns how many.
-        """
+    async def forget_keys(self) -> None:
+        """Delete expired idempotency keys, unless the clock may be wrong."""
         if not self.clock_is_trusted:
             return
         before_ms = self.clock() - KEY_KEPT_MS
-        while await paced(self.submit(drop(before_ms)), self.rest):
+        while await paced(self.submit(self.DELETIONS.keys(before_ms)), self.rest):
             pass
+
+    async def prepare_deletions(self) -> None:  # noqa: B027 - a database need not prepare
+        """Prepare to delete many rows."""
+
+    async def delete(self, make: Callable[[], Operation[R]]) -> R:
+        """Run an operation that deletes rows."""
+        return await self.submit(make())
 
     async def purge(
         self, before_ms: int, *, within_s: float, account: AccountId | None = None, after: int = 0
@@ -413,7 +417,7 @@ class Store(ABC):
         """
         loop = asyncio.get_running_loop()
         end_s = loop.time() + within_s
-        purge = RetentionPass(self._retention, lambda: REST_OF_PURGE)
+        purge = RetentionPass(self, lambda: REST_OF_PURGE)
         return await purge.drop_events(before_ms, account, after, lambda: loop.time() > end_s)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace as changed
+from functools import partial
 
 import pytest
 from sqlalchemy import func, select
@@ -68,7 +69,7 @@ async def enable(opened: Opened, hook: Hook) -> None:
 
 async def delete_old(opened: Opened, keep: RetentionDays) -> tuple[int, int]:
     """Run a retention pass; return how many events and bodies it deleted."""
-    return await RetentionPass(opened.store._retention, lambda: 0).apply(keep, opened.clock.ms)
+    return await RetentionPass(opened.store, lambda: 0).apply(keep, opened.clock.ms)
 
 
 async def events_left(opened: Opened) -> int:
@@ -122,7 +123,7 @@ async def test_retention_leaves_what_a_step_is_sending(
 # Red when a step does not lock its events: on PostgreSQL both then see the event of before.
 async def test_a_step_beside_retention_sends_an_event_or_skips_it(opened: Opened) -> None:
     at_once, turns = 4, 10
-    store, retention = opened.store, opened.store._retention
+    store = opened.store
     hook = await make_hook(store)
     await give_up(opened, hook, at_once * turns)
     opened.clock.advance(2 * DAY_S)
@@ -132,14 +133,11 @@ async def test_a_step_beside_retention_sends_an_event_or_skips_it(opened: Opened
     for turn in range(turns):
         planned = await next_step(opened, replay, hook, at_once)
         old = [OldEvent(candidate.event) for candidate in planned.candidates]
+        deletion = store.delete(partial(store.DELETIONS.events, old, before_ms))
         if turn % 2:
-            result, _ = await asyncio.gather(
-                store.replay(planned), retention.drop_events(old, before_ms)
-            )
+            result, _ = await asyncio.gather(store.replay(planned), deletion)
         else:
-            _, result = await asyncio.gather(
-                retention.drop_events(old, before_ms), store.replay(planned)
-            )
+            _, result = await asyncio.gather(deletion, store.replay(planned))
         assert result.outcome is StepOutcome.DONE
         recorded = await store.record([result_of(claim, opened.clock) for claim in result.claims])
         assert all(recorded)
@@ -159,8 +157,7 @@ async def test_retention_drops_ended_replays(opened: Opened) -> None:
     ended = await start(opened, hook)
     await opened.store.write(changes.abort_replay, ADA, None, number(ended))
     running = await start(opened, hook)
-    retention = opened.store._retention
-    before_ms = opened.clock.ms - 3_600_000
-    assert [await retention.drop_replays(before_ms) for _ in range(2)] == [1, 0]
+    deletion = partial(opened.store.DELETIONS.replays, opened.clock.ms - 3_600_000)
+    assert [await opened.store.delete(deletion) for _ in range(2)] == [1, 0]
     page = await opened.store.read(queries.list_replays, DEFAULT, PageRequest())
     assert [one.id for one in page.data] == [running.id, ended.id]

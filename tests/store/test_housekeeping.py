@@ -10,6 +10,7 @@ import pytest
 
 from hooktui.store import base
 from hooktui.store.planning.retention import RetentionPass
+from hooktui.store.sqlite import retention
 from hooktui.store.sqlite import store as sqlite
 from hooktui.store.sqlite.connections import WalWatch
 from hooktui.store.sqlite.store import SqliteStore
@@ -27,7 +28,7 @@ async def test_no_failure_ends_housekeeping(
         raise OSError(5, "Input/output error")
 
     for where, name in (
-        (RetentionPass, "apply"), (sqlite, "Drop"), (WalWatch, "wants_truncate"),
+        (RetentionPass, "apply"), (retention, "Drop"), (WalWatch, "wants_truncate"),
         (SqliteStore, "disk_space"),
     ):  # fmt: skip
         monkeypatch.setattr(where, name, broken)

@@ -16,6 +16,7 @@ from hooktui.domain.errors import DiskFull, NotFound
 from hooktui.domain.ids import DeliveryId, HookId, decode
 from hooktui.domain.rates import BURST_S, TokenBucket
 from hooktui.store import changes, queries
+from hooktui.store.planning.retention import OldEvent
 from hooktui.store.postgres import retention as housekeeping
 from hooktui.store.postgres.clock import DatabaseClock
 from hooktui.store.postgres.retention import DropBodies, DropEvents, RetentionWorker
@@ -196,8 +197,8 @@ async def test_what_is_sent_again_between_look_and_drop_stays(home: Home) -> Non
     home.clock.advance(31 * DAY_S)
     resent = DeliveryId(decode("dlv", first.id))
     await home.store.write(changes.resend, ADA, DEFAULT, resent)
-    events, before_ms = [one.id for one in accepted], home.clock.ms - DAY_S * 1000
-    assert await home.store.submit(DropBodies(events, before_ms)) == 2
+    events, before_ms = [OldEvent(one.id) for one in accepted], home.clock.ms - DAY_S * 1000
+    assert await home.store.submit(DropBodies(events, before_ms)) == (2, [])
     purged, left = await home.store.submit(DropEvents(events, before_ms))
     assert (purged.events, left) == (2, [])
     assert await home.count("event") == 1

@@ -57,9 +57,7 @@ async def count(store: SqliteStore, table: str, where: str = "1") -> int:
 
 
 async def sweep(store: SqliteStore, clock: Clock, keep: RetentionDays = KEEP) -> tuple[int, int]:
-    return await RetentionPass(store._retention, lambda: 0, store.note_expired).apply(
-        keep, clock.ms
-    )
+    return await RetentionPass(store, lambda: 0, store.note_expired).apply(keep, clock.ms)
 
 
 async def test_the_counts_of_five_days_stay_however_little_is_kept(store, clock) -> None:

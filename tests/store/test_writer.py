@@ -394,8 +394,8 @@ async def test_the_log_is_truncated_in_a_thread(either: SqliteStore) -> None:
         threads.append(threading.current_thread() is threading.main_thread())
 
     either._raw.set_trace_callback(trace)
-    assert await either._retention._cut_log()
-    await either._retention.prepare()
+    assert await either._cut_log()
+    await either.prepare_deletions()
     either._raw.set_trace_callback(None)
     assert threads
     assert not any(threads)

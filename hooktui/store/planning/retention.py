@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol, TypeVar
+from functools import partial
+from typing import ClassVar, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection, select, text
 
@@ -20,7 +21,9 @@ from hooktui.domain.wire.server import RetentionDays
 from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.contract import DeadLetters, Purged
 from hooktui.store.tables import EVENT
+from hooktui.store.write_queue import Operation
 
+P = ParamSpec("P")
 R = TypeVar("R")
 
 SCANNED_AT_ONCE = 1000
@@ -48,40 +51,48 @@ class Scan(NamedTuple):
     after: int | None
 
 
-class RetentionStore(Protocol):
-    """The scans and deletions of a database.
+@dataclass(frozen=True, slots=True)
+class Deletions:
+    """The statements and operations of a database that find and delete what is old.
 
-    A deletion handles some of the given events and returns the others; it skips those that are in
-    use again since the scan.
+    Attributes:
+        find_events: finds events from before a time whose deliveries all ended before it; for
+            `scan_old`, like the next.
+        find_bodies: finds events from before a time whose bodies will not be sent again.
+        events: deletes some events with their deliveries and attempts, and returns the others; like
+            the next, it skips those that are in use again since the scan.
+        bodies: deletes the bodies of some events, and returns how many, and the others.
+        stats: deletes some statistics from before a time; it returns how many, like the following.
+        replays: deletes a replay that ended before a time.
+        alerts: deletes some alerts that were resolved before a time.
+        keys: deletes some idempotency keys that were used before a time.
     """
 
-    async def prepare(self) -> None:
-        """Prepare a pass."""
+    find_events: str
+    find_bodies: str
+    events: Callable[[Sequence[OldEvent], int], Operation[tuple[Purged, Sequence[OldEvent]]]]
+    bodies: Callable[[Sequence[OldEvent], int], Operation[tuple[int, Sequence[OldEvent]]]]
+    stats: Callable[[int], Operation[int]]
+    replays: Callable[[int], Operation[int]]
+    alerts: Callable[[int], Operation[int]]
+    keys: Callable[[int], Operation[int]]
 
-    async def scan_events(self, after: int, before_ms: int, account: AccountId | None) -> Scan:
-        """Find events from before a time whose deliveries all ended before it."""
 
-    async def scan_bodies(self, after: int, before_ms: int) -> Scan:
-        """Find events from before a time whose bodies will not be sent again."""
+class RetentionStore(Protocol):
+    """The part of a store that a retention pass uses."""
 
-    async def drop_events(
-        self, events: Sequence[OldEvent], before_ms: int
-    ) -> tuple[Purged, Sequence[OldEvent]]:
-        """Delete events with their deliveries and attempts."""
+    DELETIONS: ClassVar[Deletions]
 
-    async def drop_bodies(
-        self, events: Sequence[OldEvent], before_ms: int
-    ) -> tuple[int, Sequence[OldEvent]]:
-        """Delete the bodies of events; return how many."""
+    async def scan(
+        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run a query of up to a second."""
 
-    async def drop_stats(self, before_ms: int) -> int:
-        """Delete some statistics from before a time; return how many, 0 when none is left."""
+    async def prepare_deletions(self) -> None:
+        """Prepare to delete many rows."""
 
-    async def drop_replays(self, before_ms: int) -> int:
-        """Delete a replay that ended before a time; return how many, 0 when none is left."""
-
-    async def drop_alerts(self, before_ms: int) -> int:
-        """Delete some alerts resolved before a time; return how many, 0 when none is left."""
+    async def delete(self, make: Callable[[], Operation[R]]) -> R:
+        """Run an operation that deletes rows."""
 
 
 def scan_old(
@@ -91,7 +102,7 @@ def scan_old(
     before_ms: int,
     account: AccountId | None = None,
 ) -> Scan:
-    """Run the statement of a database that finds old events or bodies; see `RetentionStore`.
+    """Run the statement of a database that finds old events or bodies.
 
     Its columns are the id, the size if it matters, and whether the event may go. Ids are ahead of
     the clock once it was wrong and set back: then they do not show which events are old.
@@ -122,9 +133,16 @@ class RetentionPass:
         expired: called with the dead letters of each deletion.
     """
 
-    store: RetentionStore
-    rest: Callable[[], float]
-    expired: Callable[[DeadLetters], None] = lambda _: None
+    def __init__(
+        self,
+        store: RetentionStore,
+        rest: Callable[[], float],
+        expired: Callable[[DeadLetters], None] = lambda _: None,
+    ) -> None:
+        self._store = store
+        self._deletions = store.DELETIONS
+        self._rest = rest
+        self._expired = expired
 
     async def apply(self, keep: RetentionDays, now_ms: int) -> tuple[int, int]:
         """Delete everything older than the retention periods; return the events and bodies."""
@@ -135,11 +153,11 @@ class RetentionPass:
             # The 5-day rule needs these statistics even if the retention periods are shorter.
             stats_ms = min(before_ms, now_ms - RULE_MS)
             for drop, ended_ms in (
-                (self.store.drop_stats, stats_ms),
-                (self.store.drop_replays, before_ms),
-                (self.store.drop_alerts, before_ms),
+                (self._deletions.stats, stats_ms),
+                (self._deletions.replays, before_ms),
+                (self._deletions.alerts, before_ms),
             ):
-                while await self._paced(drop(ended_ms)):
+                while await self._delete(partial(drop, ended_ms)):
                     pass
         if keep.bodies_days and (not keep.days or keep.bodies_days < keep.days):
             bodies = await self._drop_bodies(now_ms - round(keep.bodies_days * DAY_MS))
@@ -153,13 +171,16 @@ class RetentionPass:
         time_is_up: Callable[[], bool] = lambda: False,
     ) -> Purged:
         """Delete old events after an id until the time is up; the result says where to resume."""
-        await self.store.prepare()
+        await self._store.prepare_deletions()
         total = Purged()
         while True:
-            left, next_after = await self._paced(self.store.scan_events(after, before_ms, account))
+            found = self._store.scan(
+                scan_old, self._deletions.find_events, after, before_ms, account
+            )
+            left, next_after = await paced(found, self._rest)
             while left:
-                dropped, left = await self._paced(self.store.drop_events(left, before_ms))
-                self.expired(dropped.dead_letters)
+                dropped, left = await self._delete(partial(self._deletions.events, left, before_ms))
+                self._expired(dropped.dead_letters)
                 total = Purged(
                     total.events + dropped.events,
                     total.deliveries + dropped.deliveries,
@@ -172,19 +193,20 @@ class RetentionPass:
             after = next_after
 
     async def _drop_bodies(self, before_ms: int) -> int:
-        await self.store.prepare()
+        await self._store.prepare_deletions()
         total, after = 0, 0
         while True:
-            left, next_after = await self._paced(self.store.scan_bodies(after, before_ms))
+            found = self._store.scan(scan_old, self._deletions.find_bodies, after, before_ms)
+            left, next_after = await paced(found, self._rest)
             while left:
-                dropped, left = await self._paced(self.store.drop_bodies(left, before_ms))
+                dropped, left = await self._delete(partial(self._deletions.bodies, left, before_ms))
                 total += dropped
             if next_after is None:
                 return total
             after = next_after
 
-    async def _paced(self, work: Awaitable[R]) -> R:
-        return await paced(work, self.rest)
+    async def _delete(self, make: Callable[[], Operation[R]]) -> R:
+        return await paced(self._store.delete(make), self._rest)
 
 
 async def paced(work: Awaitable[R], rest: Callable[[], float]) -> R:

@@ -10,17 +10,15 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from hooktui.domain.errors import Unavailable
-from hooktui.domain.ids import AccountId
 from hooktui.store.base import Store, repeat
 from hooktui.store.changes.alerts import count_expired
 from hooktui.store.contract import Purged
 from hooktui.store.planning.retention import (
     MAX_FEED_ITEMS,
     MAX_FEED_ROWS,
+    Deletions,
     OldEvent,
-    Scan,
     paced,
-    scan_old,
 )
 from hooktui.store.postgres import locks, sql
 from hooktui.store.postgres.connections import FAULTS, Raw
@@ -41,15 +39,19 @@ DELIVERIES_AT_ONCE: Final = 1000
 _ROWS_AT_ONCE: Final = 2000
 
 
-class DropEvents(Operation[tuple[Purged, list[int]]]):
-    """Delete events with all that belongs to them; also returns those that are incomplete."""
+class DropEvents(Operation[tuple[Purged, Sequence[OldEvent]]]):
+    """Delete some events with all that belongs to them.
 
-    def __init__(self, events: Sequence[int], before_ms: int) -> None:
-        super().__init__(len(events) * 3)
-        self._events = events
+    Also returns the others, and those with too many deliveries for one transaction.
+    """
+
+    def __init__(self, events: Sequence[OldEvent], before_ms: int) -> None:
+        self._events = [event.id for event in events[:DROPPED_AT_ONCE]]
+        self._others = events[DROPPED_AT_ONCE:]
+        super().__init__(len(self._events) * 3)
         self._before_ms = before_ms
 
-    async def run(self, work: WriteTransaction) -> tuple[Purged, list[int]]:
+    async def run(self, work: WriteTransaction) -> tuple[Purged, Sequence[OldEvent]]:
         """Delete them, unless they were sent again since the scan."""
         locked = [row[0] for row in await work.raw.fetch(sql.LOCK_EVENTS, self._events)]
         rows = await work.raw.fetch(sql.UNUSED_EVENTS, locked, self._before_ms)
@@ -62,23 +64,25 @@ class DropEvents(Operation[tuple[Purged, list[int]]]):
             await work.raw.execute(sql.LOCK_ALERTS)
             await run_over(work.raw, partial(count_expired, dead_letters=dead_letters))
         gone = {row[0] for row in await work.raw.fetch(sql.DROP_EVENTS, unused)}
-        left = [event for event in unused if event not in gone]
+        left = [OldEvent(event) for event in unused if event not in gone]
         dropped = Purged(len(gone), deliveries, attempts, dead_letters=dead_letters)
-        return dropped, left
+        return dropped, [*left, *self._others]
 
 
-class DropBodies(Operation[int]):
-    """Delete the bodies of events; returns how many."""
+class DropBodies(Operation[tuple[int, Sequence[OldEvent]]]):
+    """Delete the bodies of some events; returns how many, and the other events."""
 
-    def __init__(self, events: Sequence[int], before_ms: int) -> None:
-        super().__init__(len(events))
-        self._events = events
+    def __init__(self, events: Sequence[OldEvent], before_ms: int) -> None:
+        self._events = [event.id for event in events[:DROPPED_AT_ONCE]]
+        self._others = events[DROPPED_AT_ONCE:]
+        super().__init__(len(self._events))
         self._before_ms = before_ms
 
-    async def run(self, work: WriteTransaction) -> int:
+    async def run(self, work: WriteTransaction) -> tuple[int, Sequence[OldEvent]]:
         """Delete them, unless they were sent again since the scan."""
         locked = [row[0] for row in await work.raw.fetch(sql.LOCK_EVENTS, self._events)]
-        return len(await work.raw.fetch(sql.DROP_BODIES, locked, self._before_ms))
+        dropped = await work.raw.fetch(sql.DROP_BODIES, locked, self._before_ms)
+        return len(dropped), self._others
 
 
 class Drop(Operation[int]):
@@ -95,49 +99,16 @@ class Drop(Operation[int]):
         return int(done.split()[-1])
 
 
-class Retention:
-    """Scans and deletes old rows of PostgreSQL; see `planning.retention.RetentionStore`."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    async def prepare(self) -> None:
-        """Do nothing."""
-
-    async def scan_events(self, after: int, before_ms: int, account: AccountId | None) -> Scan:
-        """Find old events."""
-        return await self._store.scan(scan_old, sql.SCAN_OLD_EVENTS, after, before_ms, account)
-
-    async def scan_bodies(self, after: int, before_ms: int) -> Scan:
-        """Find bodies that will not be sent again."""
-        return await self._store.scan(scan_old, sql.SCAN_OLD_BODIES, after, before_ms)
-
-    async def drop_events(
-        self, events: Sequence[OldEvent], before_ms: int
-    ) -> tuple[Purged, Sequence[OldEvent]]:
-        """Delete some events; return those with too many deliveries for one transaction."""
-        ids = [event.id for event in events[:DROPPED_AT_ONCE]]
-        dropped, unfinished = await self._store.submit(DropEvents(ids, before_ms))
-        return dropped, [*map(OldEvent, unfinished), *events[DROPPED_AT_ONCE:]]
-
-    async def drop_bodies(
-        self, events: Sequence[OldEvent], before_ms: int
-    ) -> tuple[int, Sequence[OldEvent]]:
-        """Delete the bodies of some events."""
-        ids = [event.id for event in events[:DROPPED_AT_ONCE]]
-        return await self._store.submit(DropBodies(ids, before_ms)), events[DROPPED_AT_ONCE:]
-
-    async def drop_stats(self, before_ms: int) -> int:
-        """Delete some statistics."""
-        return await self._store.submit(Drop(sql.DROP_STATS, before_ms, _ROWS_AT_ONCE))
-
-    async def drop_replays(self, before_ms: int) -> int:
-        """Delete a replay that ended."""
-        return await self._store.submit(Drop(sql.DROP_REPLAYS, before_ms))
-
-    async def drop_alerts(self, before_ms: int) -> int:
-        """Delete some resolved alerts."""
-        return await self._store.submit(Drop(sql.DROP_ALERTS, before_ms, _ROWS_AT_ONCE))
+DELETIONS: Final = Deletions(
+    find_events=sql.SCAN_OLD_EVENTS,
+    find_bodies=sql.SCAN_OLD_BODIES,
+    events=DropEvents,
+    bodies=DropBodies,
+    stats=lambda before_ms: Drop(sql.DROP_STATS, before_ms, _ROWS_AT_ONCE),
+    replays=lambda before_ms: Drop(sql.DROP_REPLAYS, before_ms),
+    alerts=lambda before_ms: Drop(sql.DROP_ALERTS, before_ms, _ROWS_AT_ONCE),
+    keys=lambda before_ms: Drop(sql.FORGET_KEYS, before_ms, _ROWS_AT_ONCE),
+)
 
 
 class RetentionWorker:
@@ -206,9 +177,7 @@ class RetentionWorker:
                 rows, items, index = rows - 1, items - oldest[index][1], index + 1
             trimmed = self._store.submit(Drop(sql.TRIM_FEED, oldest[index - 1][0]))
             await paced(trimmed, self._store.rest)
-        await self._store.forget_keys(
-            lambda before_ms: Drop(sql.FORGET_KEYS, before_ms, _ROWS_AT_ONCE)
-        )
+        await self._store.forget_keys()
 
 
 def _count_feed(conn: Connection) -> tuple[int, int]:

@@ -39,7 +39,7 @@ from hooktui.store.postgres.pools import LOOK_UPS, OWN, READERS, Changes, Querie
 from hooktui.store.postgres.queue import Accept, Claim, ClaimPing, Release, next_due
 from hooktui.store.postgres.replays import EndReplayLeases, StepReplay
 from hooktui.store.postgres.results import Record, Rescue
-from hooktui.store.postgres.retention import Retention, RetentionWorker
+from hooktui.store.postgres.retention import DELETIONS, RetentionWorker
 from hooktui.store.postgres.schema import prepare
 from hooktui.store.postgres.server_registry import (
     NAME_SESSION,
@@ -73,6 +73,7 @@ class PostgresStore(Store):
     """
 
     OPERATIONS = Operations(Accept, Claim, ClaimPing, Record, Release, Rescue, StepReplay)
+    DELETIONS = DELETIONS
 
     def __init__(
         self,
@@ -128,7 +129,6 @@ class PostgresStore(Store):
         self._accepting, self._claiming, self._recording, self._replaying = (
             writer.queue for writer in self._writers
         )
-        self._retention = Retention(self)
         connect_plain = partial(connect, target)
         self._retention_worker = RetentionWorker(self, connect_plain)
         self._hints = Hints(connect_plain, self.token, self._look, self._due_received)

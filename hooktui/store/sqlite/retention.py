@@ -5,41 +5,24 @@ Readers scan for old rows; the writer only deletes them, in transactions of the 
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
-import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Sequence
 
-from hooktui.domain.errors import DiskFull
-from hooktui.domain.ids import AccountId, HookId
-from hooktui.store.base import Store
+from hooktui.domain.ids import HookId
 from hooktui.store.changes.alerts import count_expired
 from hooktui.store.contract import Purged
-from hooktui.store.planning.retention import OldEvent, Scan, scan_old
+from hooktui.store.planning.retention import Deletions, OldEvent
 from hooktui.store.sqlite import sql
-from hooktui.store.sqlite.connections import Readers, copy_log, truncate
-from hooktui.store.sqlite.disk_guard import LOG_BYTES
-from hooktui.store.sqlite.files import free_bytes
 from hooktui.store.sqlite.transaction import Operation, WriteTransaction
-from hooktui.store.sqlite.writer import Writer
-
-R = TypeVar("R")
 
 ROWS_AT_ONCE = 500
 """Rows that one transaction deletes, the same as the target of accepting."""
 BYTES_AT_ONCE = 1024 * 1024
 """``secure_delete`` overwrites deleted bytes with zeros, so bytes cost as much as rows."""
 _STATS_AT_ONCE = 2000
-READERS_END_WITHIN_S = 10.0
-"""Reads of people end within seconds; a backup may take longer."""
-_READERS_POLL_S = 0.02
 
 
-class DropEvents(Operation[tuple[Purged, list[OldEvent]]]):
+class DropEvents(Operation[tuple[Purged, Sequence[OldEvent]]]):
     """Delete events with all that belongs to them, up to the size of a transaction.
 
     Also returns the events that are not, or not completely, deleted.
@@ -52,7 +35,7 @@ class DropEvents(Operation[tuple[Purged, list[OldEvent]]]):
         self._rows = self._bytes = 0
         self._dead_letters = Counter[tuple[HookId, str]]()
 
-    def execute(self, work: WriteTransaction) -> tuple[Purged, list[OldEvent]]:
+    def execute(self, work: WriteTransaction) -> tuple[Purged, Sequence[OldEvent]]:
         """Delete them."""
         events = deliveries = attempts = 0
         while self._left and not self._enough():
@@ -94,7 +77,7 @@ class DropEvents(Operation[tuple[Purged, list[OldEvent]]]):
         return self._rows >= ROWS_AT_ONCE or self._bytes >= BYTES_AT_ONCE
 
 
-class DropBodies(Operation[tuple[int, list[OldEvent]]]):
+class DropBodies(Operation[tuple[int, Sequence[OldEvent]]]):
     """Delete the bodies of events, up to the size of a transaction.
 
     Returns how many, and the remaining events.
@@ -105,7 +88,7 @@ class DropBodies(Operation[tuple[int, list[OldEvent]]]):
         self._left = deque(events)
         self._before_ms = before_ms
 
-    def execute(self, work: WriteTransaction) -> tuple[int, list[OldEvent]]:
+    def execute(self, work: WriteTransaction) -> tuple[int, Sequence[OldEvent]]:
         """Delete them."""
         rows = size = 0
         while self._left and rows < ROWS_AT_ONCE and size < BYTES_AT_ONCE:
@@ -144,83 +127,16 @@ class DropReplay(Operation[int]):
         return work.raw.execute(sql.DROP_REPLAY, found).rowcount
 
 
-class Retention:
-    """Scans and deletes old rows of an SQLite store; see `planning.retention.RetentionStore`."""
-
-    def __init__(
-        self,
-        store: Store,
-        writer: Writer,
-        raw: sqlite3.Connection,
-        readers: Readers,
-        folder: Path,
-    ) -> None:
-        self._store = store
-        self._writer = writer
-        self._raw = raw
-        self._readers = readers
-        self._folder = folder
-
-    async def prepare(self) -> None:
-        """Copy the log into the database: it could not grow on a disk that the deletions fill."""
-        await self._writer.between(partial(copy_log, self._raw))
-
-    async def scan_events(self, after: int, before_ms: int, account: AccountId | None) -> Scan:
-        """Find old events."""
-        return await self._store.scan(scan_old, sql.SCAN_OLD_EVENTS, after, before_ms, account)
-
-    async def scan_bodies(self, after: int, before_ms: int) -> Scan:
-        """Find bodies that will not be sent again."""
-        return await self._store.scan(scan_old, sql.SCAN_OLD_BODIES, after, before_ms)
-
-    async def drop_events(
-        self, events: Sequence[OldEvent], before_ms: int
-    ) -> tuple[Purged, Sequence[OldEvent]]:
-        """Delete as many events as fit in one transaction."""
-        return await self._run(partial(DropEvents, events, before_ms))
-
-    async def drop_bodies(
-        self, events: Sequence[OldEvent], before_ms: int
-    ) -> tuple[int, Sequence[OldEvent]]:
-        """Delete as many bodies as fit in one transaction."""
-        return await self._run(partial(DropBodies, events, before_ms))
-
-    async def drop_stats(self, before_ms: int) -> int:
-        """Delete some statistics."""
-        return await self._run(partial(Drop, sql.DROP_STATS, before_ms, _STATS_AT_ONCE))
-
-    async def drop_alerts(self, before_ms: int) -> int:
-        """Delete some resolved alerts."""
-        return await self._run(partial(Drop, sql.DROP_ALERTS, before_ms, ROWS_AT_ONCE))
-
-    async def drop_replays(self, before_ms: int) -> int:
-        """Delete a replay that ended."""
-        return await self._run(partial(DropReplay, before_ms))
-
-    async def _run(self, make: Callable[[], Operation[R]]) -> R:
-        """Run an operation; before the disk is full, truncate the log.
-
-        Deleted pages go through the log first, and a reader may keep the log from being reused.
-        Then the log fills a disk that has enough space for each transaction. If it does so all the
-        same, the operation runs once more.
-        """
-        if free_bytes(self._folder) < LOG_BYTES:
-            await self._cut_log()
-        try:
-            return await self._store.submit(make())
-        except DiskFull:
-            if not await self._cut_log():
-                raise
-        return await self._store.submit(make())  # the first one counted rows it did not delete
-
-    async def _cut_log(self) -> bool:
-        """Truncate the log as soon as there is no reader; False if there was one for 10 s."""
-        give_up_s = time.monotonic() + READERS_END_WITHIN_S
-        while self._readers.in_use or not await self._writer.between(partial(truncate, self._raw)):
-            if time.monotonic() > give_up_s:
-                return False
-            await asyncio.sleep(_READERS_POLL_S)
-        return True
+DELETIONS = Deletions(
+    find_events=sql.SCAN_OLD_EVENTS,
+    find_bodies=sql.SCAN_OLD_BODIES,
+    events=DropEvents,
+    bodies=DropBodies,
+    stats=lambda before_ms: Drop(sql.DROP_STATS, before_ms, _STATS_AT_ONCE),
+    replays=DropReplay,
+    alerts=lambda before_ms: Drop(sql.DROP_ALERTS, before_ms, ROWS_AT_ONCE),
+    keys=lambda before_ms: Drop(sql.FORGET_KEYS, before_ms, ROWS_AT_ONCE),
+)
 
 
 class TrimFeed(Operation[None]):

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
@@ -18,7 +19,7 @@ from sqlalchemy import Connection
 
 from hooktui.domain.alerts import AlertRules
 from hooktui.domain.clock import now_ms
-from hooktui.domain.errors import HooktuiError
+from hooktui.domain.errors import DiskFull, HooktuiError
 from hooktui.domain.ids import HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, Disk, RetentionDays
 from hooktui.store import feed
@@ -33,8 +34,16 @@ from hooktui.store.queries import engine
 from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.backup import Backups
 from hooktui.store.sqlite.clock import ClockJumps
-from hooktui.store.sqlite.connections import OWN, READERS, Readers, WalWatch, open_reader, truncate
-from hooktui.store.sqlite.disk_guard import RESERVE_BYTES, DiskGuard
+from hooktui.store.sqlite.connections import (
+    OWN,
+    READERS,
+    Readers,
+    WalWatch,
+    copy_log,
+    open_reader,
+    truncate,
+)
+from hooktui.store.sqlite.disk_guard import LOG_BYTES, RESERVE_BYTES, DiskGuard
 from hooktui.store.sqlite.files import (
     SLOW_FSYNC_MS,
     OpenedFiles,
@@ -48,13 +57,13 @@ from hooktui.store.sqlite.files import (
 from hooktui.store.sqlite.queue import Accept, Claim, ClaimPing, Release, next_due
 from hooktui.store.sqlite.replays import EndReplayLeases, StepReplay
 from hooktui.store.sqlite.results import Record, Rescue
-from hooktui.store.sqlite.retention import ROWS_AT_ONCE, Drop, Retention, TrimFeed
+from hooktui.store.sqlite.retention import DELETIONS, TrimFeed
 from hooktui.store.sqlite.schema import prepare
 from hooktui.store.sqlite.transaction import ChangeOperation, WriteTransaction
 from hooktui.store.sqlite.writer import Writer
 from hooktui.store.tx import Tx
 from hooktui.store.vault import Vault
-from hooktui.store.write_queue import closed
+from hooktui.store.write_queue import Operation, closed
 
 R = TypeVar("R")
 
@@ -62,6 +71,9 @@ FIRST_SWEEP_S = 60.0  # a start has more urgent work
 SWEEP_EVERY_S = 3600.0
 KEYS_EVERY_S = 600.0
 WAL_EVERY_S = 2.0
+READERS_END_WITHIN_S = 10.0
+"""Reads of people end within seconds; a backup may take longer."""
+_READERS_POLL_S = 0.02
 
 
 @final
@@ -73,6 +85,7 @@ class SqliteStore(Store):
     """
 
     OPERATIONS = Operations(Accept, Claim, ClaimPing, Record, Release, Rescue, StepReplay)
+    DELETIONS = DELETIONS
 
     def __init__(
         self,
@@ -120,7 +133,6 @@ class SqliteStore(Store):
         self._guard = DiskGuard(reserve, self._free_for_events, self._free_inside)
         self._wal_watch = WalWatch()
         self._writer = Writer(self._begin, self._committed, threaded=fsync_ms > SLOW_FSYNC_MS)
-        self._retention = Retention(self, self._writer, raw, self._readers, database.parent)
         self._accepting = self._claiming = self._recording = self._replaying = self._writer.queue
 
     @classmethod
@@ -181,7 +193,7 @@ class SqliteStore(Store):
         await self._continue_changes()
         repeated = (
             ("retention", self._sweep, FIRST_SWEEP_S, SWEEP_EVERY_S),
-            ("forgetting keys", self._forget_keys, KEYS_EVERY_S, KEYS_EVERY_S),
+            ("forgetting keys", self.forget_keys, KEYS_EVERY_S, KEYS_EVERY_S),
             ("truncating the log", self._watch_wal, WAL_EVERY_S, WAL_EVERY_S),
         )
         for one in repeated:
@@ -291,8 +303,34 @@ class SqliteStore(Store):
         self._jumps.now_ms()  # detects a jump since the last transaction
         await self.delete_old()
 
-    async def _forget_keys(self) -> None:
-        await self.forget_keys(lambda before_ms: Drop(sql.FORGET_KEYS, before_ms, ROWS_AT_ONCE))
+    async def prepare_deletions(self) -> None:
+        """Copy the log into the database: it could not grow on a disk that the deletions fill."""
+        await self._writer.between(partial(copy_log, self._raw))
+
+    async def delete(self, make: Callable[[], Operation[R]]) -> R:
+        """Run an operation that deletes rows; before the disk is full, truncate the log.
+
+        Deleted pages go through the log first, and a reader may keep the log from being reused.
+        Then the log fills a disk that has enough space for each transaction. If it does so all the
+        same, the operation runs once more.
+        """
+        if free_bytes(self._database.parent) < LOG_BYTES:
+            await self._cut_log()
+        try:
+            return await self.submit(make())
+        except DiskFull:
+            if not await self._cut_log():
+                raise
+        return await self.submit(make())  # the first one counted rows it did not delete
+
+    async def _cut_log(self) -> bool:
+        """Truncate the log as soon as there is no reader; False if there was one for 10 s."""
+        give_up_s = time.monotonic() + READERS_END_WITHIN_S
+        while self._readers.in_use or not await self._writer.between(partial(truncate, self._raw)):
+            if time.monotonic() > give_up_s:
+                return False
+            await asyncio.sleep(_READERS_POLL_S)
+        return True
 
     async def _watch_wal(self) -> None:
         """Truncate the log of the database after it grew."""
