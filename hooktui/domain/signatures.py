@@ -15,10 +15,7 @@ import hmac
 import re
 import secrets
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Literal, get_args
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
+from typing import Final, Literal, get_args
 
 HashName = Literal["sha256", "sha1", "sha512"]
 HASHES: Final[tuple[HashName, ...]] = get_args(HashName)
@@ -102,7 +99,7 @@ def hook_signature(secret: str, body: bytes, hash_name: str = HASHES[0]) -> str:
     return _hmac(secret.encode("ascii"), body, hash_name).hexdigest()
 
 
-def _hmac(key: bytes, message: bytes, hash_name: str) -> _Hash:
+def _hmac(key: bytes, message: bytes, hash_name: str) -> hashlib._Hash:
     """Return an HMAC (RFC 2104): its outer hash after all input."""
     inner, outer = _prepared(key, hash_name)
     inner, outer = inner.copy(), outer.copy()
@@ -112,7 +109,7 @@ def _hmac(key: bytes, message: bytes, hash_name: str) -> _Hash:
 
 
 @lru_cache(_PREPARED_KEYS)
-def _prepared(key: bytes, hash_name: str) -> tuple[_Hash, _Hash]:
+def _prepared(key: bytes, hash_name: str) -> tuple[hashlib._Hash, hashlib._Hash]:
     """Return the inner and the outer hash of an HMAC after its key, to be copied."""
     empty = hashlib.new(hash_name)
     if len(key) > empty.block_size:
