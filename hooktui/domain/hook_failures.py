@@ -48,6 +48,11 @@ class Breaker:
             return BreakerState.CLOSED
         return BreakerState.OPEN if now_ms < self.until_ms else BreakerState.HALF_OPEN
 
+    @property
+    def stored_state(self) -> str:
+        """Its state as it is stored, which does not depend on the time."""
+        return (BreakerState.CLOSED if self.until_ms is None else BreakerState.OPEN).value
+
 
 CLOSED = Breaker()
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from hooktui import failpoints
 from hooktui.domain.deliveries import DeliveryStatus, DisabledReason
-from hooktui.domain.hook_failures import RULE_MS, Breaker, BreakerState, FailureStreak
+from hooktui.domain.hook_failures import RULE_MS, Breaker, FailureStreak
 from hooktui.domain.ids import AccountId, DeliveryId, HookId
 from hooktui.domain.json_text import finish
 from hooktui.domain.live_hook import LiveHook
@@ -43,7 +43,6 @@ from hooktui.store.postgres.transaction import Operation, StateChange, WriteTran
 from hooktui.store.tables import ATTEMPT
 
 _SENDING = DeliveryStatus.SENDING.value
-_CLOSED, _OPEN = BreakerState.CLOSED.value, BreakerState.OPEN.value
 _DETAIL = [column.name for column in ATTEMPT.columns].index("error_detail")
 
 _Key = tuple[int, int]
@@ -228,20 +227,15 @@ async def _change_hook(
     work: WriteTransaction, hook: HookId, change: HookChange, state: Sequence[Any] | None
 ) -> None:
     live = work.live.view.get(hook)
-    # A success ends the failures that this server knew; another server may have seen more.
-    before = Breaker(until_ms=None if live is None else live.breaker_until_ms)
-    failing = FailureStreak()
+    before, failing, assumed = Breaker(), FailureStreak(), None
     earlier = work.states.get(hook)  # of this transaction, not written yet
     if earlier is not None:
-        before = Breaker(earlier.failures, earlier.breaker_until)
-        failing = FailureStreak(earlier.failing_since, earlier.failed)
+        before, failing, assumed = earlier.breaker, earlier.failing, earlier.assumed
     elif state is not None:
         before, failing = Breaker(state[1], state[2]), FailureStreak(state[3], state[4])
-    assumed = None
-    if earlier is not None:
-        assumed = earlier.assumed
-    elif state is None and live is not None:
-        assumed = (live.breaker_until_ms,)
+    elif live is not None:
+        # A success ends the failures that this server knew; another server may have seen more.
+        before, assumed = Breaker(until_ms=live.breaker_until_ms), (live.breaker_until_ms,)
     breaker, failing = change.breaker_after(before), change.failing_after(failing)
     last: StateChange | HookChange = change
     success_at = change.last_success_at
@@ -254,11 +248,8 @@ async def _change_hook(
         last_error=last.last_error,
         last_at=last.last_at,
         last_success_at=success_at,
-        failures=breaker.failures,
-        breaker=_CLOSED if breaker.until_ms is None else _OPEN,
-        breaker_until=breaker.until_ms,
-        failed=failing.failed,
-        failing_since=failing.since_ms,
+        breaker=breaker,
+        failing=failing,
         assumed=assumed,
     )
     work.stats += [(hook, bucket, *counts) for bucket, counts in change.buckets.items()]

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from hooktui.domain.alerts import AlertRules
 from hooktui.domain.errors import NotFound
+from hooktui.domain.hook_failures import Breaker, FailureStreak
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.store import write_queue
 from hooktui.store.feed_items import MAX_PER_ROW, encode
@@ -43,11 +44,8 @@ class StateChange:
     last_error: str | None
     last_at: int
     last_success_at: int | None
-    failures: int
-    breaker: str
-    breaker_until: int | None
-    failed: int
-    failing_since: int | None
+    breaker: Breaker
+    failing: FailureStreak
     assumed: tuple[int | None] | None = None
 
 
@@ -164,12 +162,13 @@ class WriteTransaction:
             ]
         change = self.states.get(hook)
         if change is not None:
+            breaker, failing = change.breaker, change.failing
             failures = {
-                "failures_in_a_row": f"{change.failures:d}",
-                "breaker": _text(change.breaker),
-                "breaker_until": _number(change.breaker_until),
-                "failed_since_success": f"{change.failed:d}",
-                "failing_since": _number(change.failing_since),
+                "failures_in_a_row": f"{breaker.failures:d}",
+                "breaker": _text(breaker.stored_state),
+                "breaker_until": _number(breaker.until_ms),
+                "failed_since_success": f"{failing.failed:d}",
+                "failing_since": _number(failing.since_ms),
             }
             if change.assumed is not None:
                 known = f"breaker_until IS NOT DISTINCT FROM {_number(change.assumed[0])}"

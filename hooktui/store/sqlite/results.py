@@ -9,7 +9,7 @@ from operator import itemgetter
 
 from hooktui import failpoints
 from hooktui.domain.deliveries import DeliveryStatus, DisabledReason
-from hooktui.domain.hook_failures import RULE_MS, Breaker, BreakerState, FailureStreak
+from hooktui.domain.hook_failures import RULE_MS, Breaker, FailureStreak
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.domain.json_text import Steps
 from hooktui.domain.live_hook import LiveHook
@@ -41,7 +41,6 @@ _SERVER = "0"  # the only one
 _RESULTS_PER_STEP = 200
 """Results that one step stores in about 2 ms."""
 _HOOKS_PER_STEP = 50
-_CLOSED, _OPEN = BreakerState.CLOSED.value, BreakerState.OPEN.value
 _INDEX = {column.name: index for index, column in enumerate(ATTEMPT.columns)}
 _PLAIN_VALUES = tuple(sql.PLAIN_ATTEMPT.values())
 _plain_values = itemgetter(*(_INDEX[name] for name in sql.PLAIN_ATTEMPT))
@@ -243,7 +242,7 @@ def _change_hook(work: WriteTransaction, hook: HookId, change: HookChange) -> No
             "failed": failing.failed,
             "failing_since": failing.since_ms,
             "failures": breaker.failures,
-            "breaker": _CLOSED if breaker.until_ms is None else _OPEN,
+            "breaker": breaker.stored_state,
             "breaker_until": breaker.until_ms,
         },
     )
