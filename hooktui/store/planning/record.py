@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -246,25 +246,29 @@ def note_recorded(
     return changes
 
 
-def secrets_to_note(
-    results: Iterable[AttemptResult], noted: Mapping[int, int]
+def note_secrets(
+    notes: SideEffects, results: Iterable[AttemptResult], stored: dict[int, int]
 ) -> list[tuple[int, int]]:
-    """Return the secrets whose last use must be stored, with the time (ms), in order.
+    """Note the secrets whose last use must be stored now; return them with the time (ms), in order.
 
     Args:
+        notes: of the transaction, which hold what it noted before.
         results: attempts that they signed.
-        noted: the stored last use of each. It is stored once a minute: one more row in each batch
+        stored: the stored last use of each. It is stored once a minute: one more row in each batch
             would cost too much.
     """
+    noted = ChainMap(notes.secrets_used, stored)
     used: dict[int, int] = {}
     for result in results:
         for secret in result.secret_ids:
             used[secret] = max(result.started_at_ms, used.get(secret, 0))
-    return sorted(
+    rows = sorted(
         (secret, at_ms)
         for secret, at_ms in used.items()
         if at_ms - noted.get(secret, 0) >= SECRET_NOTED_EVERY_MS
     )
+    notes.secrets_used.update(rows)
+    return rows
 
 
 def needs_failures_by_day(change: HookChange, failing: FailureStreak, now_ms: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
@@ -33,7 +32,7 @@ from hooktui.store.planning.record import (
     needs_failures_by_day,
     note_edit,
     note_recorded,
-    secrets_to_note,
+    note_secrets,
     state_after,
 )
 from hooktui.store.postgres import sql
@@ -116,7 +115,10 @@ async def record(work: WriteTransaction, leased: Sequence[tuple[AttemptResult, i
     stored = await _stored(work, [key for key in first if key not in before])
     held = [_same(result, before, stored) for result, _ in leased]
     if done:
-        await _note_secrets(work, [result for result, _ in done])
+        results = [result for result, _ in done]
+        secrets = note_secrets(work.notes, results, work.shared.secrets_used)
+        if secrets:
+            await work.raw.execute(sql.USE_SECRETS, *columns(secrets, 2))
         await _change_hooks(work, note_recorded(work.notes, done, work.live, work.now_ms))
         await _decide_alerts(work)
     return held
@@ -291,17 +293,7 @@ async def _disable(
     if disabled is None:
         return None
     await work.raw.execute(sql.LOCK_AUDIT)
-
-    def disable(conn: Connection) -> bool:
-        return disable_hook(work.tx(conn), hook, *disabled)
-
-    return disabled[0] if await run_over(work.raw, disable) else None
-
-
-async def _note_secrets(work: WriteTransaction, results: Sequence[AttemptResult]) -> None:
-    """Store when secrets last signed."""
-    noted = ChainMap(work.notes.secrets_used, work.shared.secrets_used)
-    rows = secrets_to_note(results, noted)
-    if rows:
-        await work.raw.execute(sql.USE_SECRETS, *columns(rows, 2))
-        noted.update(rows)
+    disable = partial(
+        disable_hook, vault=work.shared.vault, hook=hook, reason=reason, at_ms=at_ms, now_ms=now
+    )
+    return reason if await run_over(work.raw, disable) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import ChainMap
 from collections.abc import Collection, Sequence
 from operator import itemgetter
 
@@ -30,7 +29,7 @@ from hooktui.store.planning.record import (
     needs_failures_by_day,
     note_edit,
     note_recorded,
-    secrets_to_note,
+    note_secrets,
     state_after,
 )
 from hooktui.store.sqlite import sql
@@ -121,10 +120,8 @@ def _record_steps(
         _change_hook(work, hook, change)
         if number % _HOOKS_PER_STEP == 0:
             yield
-    noted = ChainMap(work.notes.secrets_used, work.secrets_used)
-    for secret, at_ms in secrets_to_note(done, noted):
+    for secret, at_ms in note_secrets(work.notes, done, work.secrets_used):
         work.raw.execute(sql.USE_SECRET, (at_ms, secret))
-        noted[secret] = at_ms
     if len(done) == len(results):
         return held
     return [
