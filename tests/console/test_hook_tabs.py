@@ -8,6 +8,7 @@ from hooktui.console.app import ConsoleApp
 from hooktui.console.glyphs import UNICODE
 from hooktui.console.hooks.history import HookHistory
 from hooktui.console.hooks.hook_screen import HookScreen
+from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError, NotAllowed
 from hooktui.domain.paths import paths_of
 from hooktui.domain.wire.access import AuditEntry
@@ -230,13 +231,21 @@ class Forbidden:
         raise NotAllowed("this needs the role viewer")
 
 
+class RecordingApp(BareApp):
+    """Records the failure that the history leaves to its screen."""
+
+    failed: HooktuiError | None = None
+
+    def on_windowed_list_failed(self, message: WindowedList.Failed) -> None:
+        self.failed = message.error
+
+
 # Red when a refusal is a notice that goes away, and an empty list that says nothing was done.
 async def test_a_history_that_may_not_be_read_says_why():
-    failed: list[HooktuiError] = []
-    history = HookHistory(Forbidden(), lambda: 0, UNICODE, failed.append, id="history")
-    app = BareApp(history)
+    history = HookHistory(Forbidden(), lambda: 0, UNICODE, id="history")
+    app = RecordingApp(history)
     async with app.run_test(size=(80, 24)) as pilot:
-        await history.load()
+        await history.listing.reload()
         await until(pilot, lambda: "You may not read the history" in seen(pilot))
         assert "needs the role viewer" in seen(pilot)
-        assert failed == []
+        assert app.failed is None

@@ -18,7 +18,7 @@ from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.clock import exact_duration
-from hooktui.domain.errors import HooktuiError, NotAllowed
+from hooktui.domain.errors import NotAllowed
 from hooktui.domain.hook_fields import HOOK_SETTINGS
 from hooktui.domain.setting import Setting
 from hooktui.domain.wire.access import AuditEntry
@@ -56,13 +56,10 @@ def changes_of(entry: AuditEntry) -> list[tuple[str, str, str]]:
 
 
 def _label(name: str) -> str:
-    setting = HOOK_SETTINGS.get(name)
+    if name in HOOK_SETTINGS:
+        return HOOK_SETTINGS[name].label
     # The value has its unit.
-    return (
-        name.removesuffix("_s").removesuffix("_id").replace("_", " ")
-        if setting is None
-        else setting.label
-    )
+    return name.removesuffix("_s").removesuffix("_id").replace("_", " ")
 
 
 def _value(fields: Mapping[str, object], name: str) -> str:
@@ -98,21 +95,22 @@ def _setting_words(setting: Setting, value: object) -> str:
     return setting.format(value)
 
 
+def _change_pairs(entry: AuditEntry) -> tuple[tuple[str, str], ...]:
+    """Return name and change of each field of an entry: ``name``, ``first → second``."""
+    return tuple(
+        (name, f"{was} → {now}" if was and now else was or now)
+        for name, was, now in changes_of(entry)
+    )
+
+
 def summary(entry: AuditEntry) -> str:
     """Return the changes in one line: ``name: first → second, active: yes → no``."""
-    changes = [
-        f"{name}: {was} → {now}" if was and now else f"{name}: {was or now}"
-        for name, was, now in changes_of(entry)
-    ]
-    return ", ".join(changes)
+    return ", ".join(f"{name}: {change}" for name, change in _change_pairs(entry))
 
 
 def entry_sections(entry: AuditEntry, now_ms: int) -> Sequence[Section]:
     """Return an entry as sections: each field before and after, then user, time and origin."""
-    fields = tuple(
-        (name, f"{was} → {now}" if was and now else was or now)
-        for name, was, now in changes_of(entry)
-    )
+    fields = _change_pairs(entry)
     sections = [Section(f"Hook {action_words(entry)}", pairs=fields)] if fields else []
     who = (
         ("when", f"{moment(entry.at, now_ms)} ({since_words(entry.at, now_ms)})"),
@@ -154,13 +152,11 @@ class HookHistory(Vertical):
         source: PageSource[AuditEntry],
         clock: Callable[[], int],
         glyphs: Glyphs,
-        failed: Callable[[HooktuiError], None],
         *,
         id: str,  # noqa: A002 - Textual's word
     ) -> None:
         super().__init__(id=id)
         self._clock = clock
-        self._failed = failed
         self.listing = WindowedList(
             history_columns(clock),
             source,
@@ -177,10 +173,6 @@ class HookHistory(Vertical):
         yield self.listing
         yield self.entry
 
-    async def load(self) -> None:
-        """Load or reload the visible entries."""
-        await self.listing.reload()
-
     def on_windowed_list_moved(self, message: WindowedList.Moved) -> None:
         """Show the entry under the cursor."""
         message.stop()
@@ -193,9 +185,9 @@ class HookHistory(Vertical):
         self.entry.focus()
 
     def on_windowed_list_failed(self, message: WindowedList.Failed) -> None:
-        """Show why there is no history."""
-        message.stop()
+        """Show in place of the entries that the role may not read them."""
         if isinstance(message.error, NotAllowed):
+            message.stop()
             self.listing.empty = (
                 (("  You may not read the history of this hook.", "strong"),),
                 (),
@@ -203,5 +195,3 @@ class HookHistory(Vertical):
             )
             self.listing.loaded = True
             self.listing.refresh()
-        else:
-            self._failed(message.error)

@@ -99,9 +99,7 @@ class TabSet(ScreenPart):
         self._plots = Plots(shell.glyphs, id=HEALTH)
         self._events = DocumentView(id=EVENTS)
         self._settings = DocumentView(id=SETTINGS)
-        self._history = HookHistory(
-            self, shell.clock, shell.glyphs, self._screen.show_load_error, id=HISTORY
-        )
+        self._history = HookHistory(self, shell.clock, shell.glyphs, id=HISTORY)
         self._listing = deliveries
         yield self._tab_line
         with self._switcher:
@@ -212,7 +210,7 @@ class TabSet(ScreenPart):
             case "deliveries":
                 await self._listing.reload()
             case "history":
-                await self._history.load()
+                await self._history.listing.reload()
             case "health" | "events":
                 await self._count()
 
