@@ -41,9 +41,8 @@ class SortPart(ScreenPart):
     Args:
         screen: the screen of the list.
         listing: returns the list.
-        first: words for the first row in ascending and in descending order.
-        newest_first: whether another column starts in descending order, as times do.
-        unsorted: the name of the server's default order.
+        by_time: whether the rows are in the order of time; another column then starts in
+            descending order.
     """
 
     def __init__(
@@ -51,12 +50,9 @@ class SortPart(ScreenPart):
         screen: ConsoleScreen,
         listing: Callable[[], WindowedList[Any]],
         *,
-        first: tuple[str, str] = ("smallest", "largest"),
-        newest_first: bool = False,
-        unsorted: str = "id",
+        by_time: bool = False,
     ) -> None:
-        self._screen, self._listing = screen, listing
-        self._first, self._newest_first, self._unsorted = first, newest_first, unsorted
+        self._screen, self._listing, self._by_time = screen, listing, by_time
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -69,7 +65,7 @@ class SortPart(ScreenPart):
         if column is None:
             self._screen.notice("no visible column can be sorted", "warn")
             return
-        self._sort(column, descending=self._newest_first)
+        self._sort(column, descending=self._by_time)
 
     def reverse(self) -> None:
         """Reverse the sort order."""
@@ -81,8 +77,9 @@ class SortPart(ScreenPart):
         sorting = listing.sort_by(sort, descending=descending)
         _: Worker[None] = self._screen.run_worker(sorting, group="sort", exclusive=True)
         titles = (column.heading for column in listing.columns if sort and column.sort == sort)
-        title = next(titles, self._unsorted)
-        self._screen.notice(f"sorted by {title}, {self._first[descending]} first")
+        title = next(titles, "id")
+        first = ("oldest", "newest") if self._by_time else ("smallest", "largest")
+        self._screen.notice(f"sorted by {title}, {first[descending]} first")
 
 
 class ScreenTabs(ScreenPart):
@@ -182,8 +179,8 @@ class ListScreen(ConsoleScreen, Generic[T]):
             focus=lambda: self.listing.focus(),
         )
         self.rows = self.chosen_rows()
-        first = ("oldest", "newest") if self.NEWEST_FIRST else ("smallest", "largest")
-        self.parts = (self.rows, SortPart(self, lambda: self.listing, first=first))
+        sort = SortPart(self, lambda: self.listing, by_time=self.NEWEST_FIRST)
+        self.parts = (self.rows, sort)
         top = top_screen_of(type(self).__name__)
         self.tabs = ScreenTabs(self, top.tabs) if top is not None and top.tabs else None
         if self.tabs is not None:

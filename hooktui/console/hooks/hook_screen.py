@@ -95,13 +95,7 @@ class HookScreen(ConsoleScreen):
             DeliveryActions(self, self.selected_deliveries, bulk, rows=self.rows),
             self.rows,
             self.filter,
-            SortPart(
-                self,
-                lambda: self.listing,
-                first=("oldest", "newest"),
-                newest_first=True,
-                unsorted="time",
-            ),
+            SortPart(self, lambda: self.listing, by_time=True),
             self.actions,
         )
         self._read_at = 0.0
