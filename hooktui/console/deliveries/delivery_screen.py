@@ -18,6 +18,7 @@ from hooktui.console.formatting import indented_json, moment
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.frame_text import end_reason
+from hooktui.console.frame.list_screen import TIMES_S
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
 from hooktui.console.shell.change_feed import FeedChanges
@@ -35,9 +36,6 @@ from hooktui.domain.wire.replays import ReplaySelection
 
 MAX_STEPS: Final = 8
 """Maximum rows of the timeline before it scrolls: the text below needs the space more."""
-
-CLOCK_S: Final = 15.0
-"""Seconds between two updates of relative times, such as "in 5m"."""
 
 
 class DeliveryScreen(ConsoleScreen):
@@ -117,7 +115,7 @@ class DeliveryScreen(ConsoleScreen):
     def begin(self) -> None:
         """Set up the updates of relative times, and load the delivery."""
         super().begin()
-        self.set_interval(CLOCK_S, self._draw_head)
+        self.set_interval(TIMES_S, self._draw_head)
         self.run_worker(self._read(), name="delivery", group="delivery", exclusive=True)
 
     @property

@@ -13,6 +13,7 @@ from hooktui.client import calls
 from hooktui.console.events.text import decision_columns, decision_reason, outcomes
 from hooktui.console.formatting import indented_json, moment, size
 from hooktui.console.frame.dialogs import CopyForm, copy_as
+from hooktui.console.frame.list_screen import TIMES_S
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
 from hooktui.console.shell.change_feed import FeedChanges
@@ -32,9 +33,6 @@ from hooktui.domain.wire.replays import ReplaySelection
 
 MAX_HOOKS: Final = 8
 """Maximum rows of the list of hooks before it scrolls: the body needs the space more."""
-
-CLOCK_S: Final = 15.0
-"""Seconds between two updates of relative times, such as "in 5m"."""
 
 _UNFINISHED: Final = (DeliveryStatus.PENDING, DeliveryStatus.SENDING)
 
@@ -103,7 +101,7 @@ class EventScreen(ConsoleScreen):
     def begin(self) -> None:
         """Set up the updates of relative times, and load the event and its decisions."""
         super().begin()
-        self.set_interval(CLOCK_S, self.listing.refresh_times)
+        self.set_interval(TIMES_S, self.listing.refresh_times)
         self.run_worker(self._read(), name="event", group="event", exclusive=True)
 
     @property

@@ -128,7 +128,7 @@ ChangeKind = Literal["hooks", "deliveries", "events", "replays", "alerts"]
 _id_of: Callable[[object], Hashable] = attrgetter("id")
 
 TIMES_S: Final = 15.0
-"""Seconds between two updates of relative times, such as "4m"."""
+"""Seconds between two updates of relative times, such as "4m" and "in 5m"."""
 
 
 class ListScreen(ConsoleScreen, Generic[T]):
