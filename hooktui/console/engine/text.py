@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hooktui.console.formatting import moment, since_words
-from hooktui.console.frame.frame_text import advice_here
+from hooktui.console.frame.frame_text import CHECK_TONES, advice_here
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.registry import KeyOf
 from hooktui.console.shell.status import Trend
@@ -203,18 +203,13 @@ def _roughly(seconds: float) -> str:
     return format_duration(max(round(seconds / step), 1) * step)
 
 
-_CHECK_TONES: Final[dict[str, StyledText]] = {
-    "ok": ("ok  ", "good"), "warn": ("warn", "warn"), "fail": ("fail", "bad"),
-}  # fmt: skip
-
-
 def report_lines(report: DoctorReport, key: KeyOf) -> list[StyledLine]:
     """Return the checks of the installation, failed ones first."""
     worst_first = {"fail": 0, "ok": 2}  # between: warnings, and states of a newer server
     lines: list[StyledLine] = []
     for check in sorted(report.checks, key=lambda entry: worst_first.get(entry.state, 1)):
         name: StyledText = (f"  {check.name:<14}", "quiet")
-        state = _CHECK_TONES.get(check.state, (f"{check.state:<4}", "warn"))
+        state: StyledText = (f"{check.state:<4}", CHECK_TONES.get(check.state, "warn"))
         lines.append(((" ", "plain"), state, name, (check.value, "plain")))
         if check.advice:
             lines.append(((" " * 21, "plain"), (advice_here(check.advice, key), "quiet")))

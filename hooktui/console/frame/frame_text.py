@@ -17,6 +17,9 @@ _OUT_OF_REACH = (ConnectionState.LOST, ConnectionState.ABSENT, ConnectionState.R
 LINE: Final = 74
 """Maximum width of a line of text in cells, so that it fits a terminal of 80."""
 
+CHECK_TONES: Final[dict[str, StyleName]] = {"ok": "good", "warn": "warn", "fail": "bad"}
+"""Styles of the states of a check; a newer server may have others."""
+
 
 def top_screens(here: str, *, short: bool = False) -> StyledLine:
     """Return the top screens with their digits (``short``: digits only); ``here`` is emphasized."""

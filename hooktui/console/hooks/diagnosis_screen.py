@@ -18,15 +18,15 @@ from hooktui.client import calls
 from hooktui.console.formatting import indented_json
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import CopyForm, copy_as
-from hooktui.console.frame.frame_text import advice_here
+from hooktui.console.frame.frame_text import CHECK_TONES, advice_here
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions, named, read_again
 from hooktui.console.hooks.diagnosis_text import (
-    TONES,
     as_text,
     as_words,
     phase_lines,
     sections_of,
+    sign_of,
     step_lines,
 )
 from hooktui.console.shell.change_feed import FeedChanges
@@ -114,7 +114,8 @@ class DiagnosisScreen(ConsoleScreen):
 
     def _draw(self, diagnosis: Diagnosis) -> None:
         self.query_one("#verdict", Note).show(
-            f"{self._sign(diagnosis)} {diagnosis.verdict}", TONES.get(diagnosis.state, "warn")
+            f"{sign_of(diagnosis.state, self.shell.glyphs)} {diagnosis.verdict}",
+            CHECK_TONES.get(diagnosis.state, "warn"),
         )
         fix = advice_here(diagnosis.fix, self.shell.key)
         self.query_one("#fix", Note).show(f"To do: {fix}" if fix else "", "plain")
@@ -144,11 +145,6 @@ class DiagnosisScreen(ConsoleScreen):
             self._draw_steps(self.diagnosis.checks)
             self._draw_phases(self.diagnosis.phases_ms)
         self.call_after_refresh(self._draw_seen)
-
-    def _sign(self, diagnosis: Diagnosis) -> str:
-        glyphs = self.shell.glyphs
-        known = {"ok": glyphs.delivered, "warn": glyphs.failing, "fail": glyphs.failed}
-        return known.get(diagnosis.state, glyphs.failing)
 
     async def changed(self, changes: FeedChanges) -> None:
         """Reload an edited hook; the results remain until the next diagnosis."""

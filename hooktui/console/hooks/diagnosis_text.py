@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from hooktui.console.formatting import size, took
-from hooktui.console.frame.frame_text import advice_here
+from hooktui.console.frame.frame_text import CHECK_TONES, advice_here
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.document_lines import Section
@@ -14,8 +14,6 @@ from hooktui.console.widgets.styled import StyledLine, StyleName, wrapped
 from hooktui.domain.text import visible
 from hooktui.domain.wire.deliveries import Phases
 from hooktui.domain.wire.diagnosis import Certificate, Check, Diagnosis
-
-TONES: Final[dict[str, StyleName]] = {"ok": "good", "warn": "warn", "fail": "bad"}
 
 _PHASES: Final[tuple[tuple[str, str, StyleName], ...]] = (
     ("dns", "name", "quiet"),
@@ -38,6 +36,11 @@ _TIME: Final = 7
 _SHORTEST_BAR: Final = 10
 
 
+def sign_of(state: str, glyphs: Glyphs) -> str:
+    """Return the glyph of a step or of the whole diagnosis; the state may be a newer server's."""
+    return {"ok": glyphs.delivered, "fail": glyphs.failed}.get(state, glyphs.failing)
+
+
 def step_lines(
     checks: Sequence[Check], glyphs: Glyphs, width: int, running: str | None = None
 ) -> tuple[StyledLine, ...]:
@@ -45,16 +48,15 @@ def step_lines(
 
     A result that is not ok is shown in full, on as many lines of ``width`` cells as necessary.
     """
-    by_state = {"ok": glyphs.delivered, "warn": glyphs.failing, "fail": glyphs.failed}
     lines: list[StyledLine] = []
     for check in checks:
-        tone = TONES.get(check.state, "warn")
+        tone = CHECK_TONES.get(check.state, "warn")
         text, *more = [check.value]
         if check.state != "ok":
             text, *more = wrapped(visible(check.value), max(width - _BEFORE, _NAME)) or [""]
         lines += [
             (
-                (f" {by_state.get(check.state, glyphs.failing)} {check.state:<4}  ", tone),
+                (f" {sign_of(check.state, glyphs)} {check.state:<4}  ", tone),
                 (f"{check.name:<{_NAME}}", "quiet"),
                 (text, "plain" if check.state == "ok" else tone),
             ),
@@ -74,38 +76,30 @@ def phase_lines(phases: Phases, width: int, glyphs: Glyphs) -> tuple[StyledLine,
     if total <= 0:
         return ()
     room = max(_SHORTEST_BAR, width - _LABEL - _TIME - 4)
+
+    def line(name: str, took_ms: float, before: float, tone: StyleName) -> StyledLine:
+        start = min(room - 1, int(room * before / total))
+        cells = max(1, min(room - start, round(room * took_ms / total)))
+        return (
+            (f" {name:<{_LABEL}}", "quiet"),
+            (f"{took(took_ms):>{_TIME}}  ", "plain"),
+            (" " * start, "plain"),
+            (glyphs.bar_waiting * cells, tone),
+        )
+
     lines: list[StyledLine] = []
     before = 0.0
     for field, name, tone in _PHASES:
         took_ms: float | None = getattr(phases, field)
         if took_ms is None:
             continue
-        lines.append(_bar(name, took_ms, before, total, room, tone, glyphs))
+        lines.append(line(name, took_ms, before, tone))
         before += took_ms
     rest = total - before
     if phases.first_byte is not None and rest > 0:
-        lines.append(_bar("reading", rest, before, total, room, "quiet", glyphs))
+        lines.append(line("reading", rest, before, "quiet"))
     lines.append(((f" {'total':<{_LABEL}}{took(total):>{_TIME}}", "strong"),))
     return tuple(lines)
-
-
-def _bar(
-    name: str,
-    took_ms: float,
-    before: float,
-    total: float,
-    room: int,
-    tone: StyleName,
-    glyphs: Glyphs,
-) -> StyledLine:
-    start = min(room - 1, int(room * before / total))
-    cells = max(1, min(room - start, round(room * took_ms / total)))
-    return (
-        (f" {name:<{_LABEL}}", "quiet"),
-        (f"{took(took_ms):>{_TIME}}  ", "plain"),
-        (" " * start, "plain"),
-        (glyphs.bar_waiting * cells, tone),
-    )
 
 
 def sections_of(diagnosis: Diagnosis, key: KeyOf, *, times: bool) -> list[Section]:
