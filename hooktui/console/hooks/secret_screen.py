@@ -32,7 +32,13 @@ from hooktui.domain.roles import Need, allows, why_not
 from hooktui.domain.signatures import mac_name
 from hooktui.domain.wire.hooks import Hook, Secret, Secrets
 
-_OVERLAPS: Final = {"day": DEFAULT_OVERLAP_S, "hour": 3600, "week": 7 * 24 * 3600, "leak": 0}
+_ROTATIONS: Final = {
+    "d": (DEFAULT_OVERLAP_S, "a new secret; the old one stays valid for 24 hours"),
+    "h": (3600, "a new secret; the old one stays valid for 1 hour"),
+    "w": (7 * 24 * 3600, "a new secret; the old one stays valid for 7 days"),
+    "l": (0, "leaked: a new secret; the old one is invalid at once"),
+}
+"""The rotations to choose from, by key: for how many seconds both secrets are valid, in words."""
 
 
 class SecretScreen(ConsoleScreen):
@@ -200,46 +206,39 @@ class SecretScreen(ConsoleScreen):
 
     async def rotate(self) -> None:
         """Create a new secret, or finish the rotation in progress."""
-        finish = DialogOption(
-            "f", "finish the rotation: only the newest secret stays valid", "finish"
-        )
-        options = [
-            DialogOption("c", "cancel", "cancel"),
-            DialogOption("d", "a new secret; the old one stays valid for 24 hours", "day"),
-            DialogOption("h", "a new secret; the old one stays valid for 1 hour", "hour"),
-            DialogOption("w", "a new secret; the old one stays valid for 7 days", "week"),
-            DialogOption("l", "leaked: a new secret; the old one is invalid at once", "leak"),
-        ]
+        options = [DialogOption(key, words, key) for key, (_, words) in _ROTATIONS.items()]
         if self.lines.rotating is not False:
-            options.insert(1, finish)
+            words = "finish the rotation: only the newest secret stays valid"
+            options.insert(0, DialogOption("f", words, "f"))
+        name = named(self.hook)
         answer = await self.app.push_screen_wait(
             Question(
-                f"Rotate the secret of {named(self.hook)}?",
+                f"Rotate the secret of {name}?",
                 "While both are valid, webhook-signature carries one signature of each, and"
                 " X-Hook-Signature stays with the old one until the rotation ends: a receiver that"
                 " gets the new secret in time never rejects a delivery.",
-                options,
+                [DialogOption("c", "cancel", "c"), *options],
             )
         )
-        if answer == "finish":
-            doing = f"finishing the rotation of {named(self.hook)}"
-            rotated = await self.call(calls.finish_rotation(self.hook.id), doing)
-            if rotated is not None:
-                self._rotated(rotated, "only the newest secret is valid now")
-        elif answer in _OVERLAPS:
-            call = calls.rotate_secret(self.hook.id, overlap_s=_OVERLAPS[answer])
-            doing = f"rotating the secret of {named(self.hook)}"
-            rotated = await self.call(call, doing)
-            if rotated is not None:
-                self._rotated(rotated, self._overlap_words(rotated))
-
-    def _rotated(self, rotated: Secrets, message: str) -> None:
+        if answer == "f":
+            call, doing = calls.finish_rotation(self.hook.id), f"finishing the rotation of {name}"
+        elif answer in _ROTATIONS:
+            call = calls.rotate_secret(self.hook.id, overlap_s=_ROTATIONS[answer][0])
+            doing = f"rotating the secret of {name}"
+        else:
+            return
+        rotated = await self.call(call, doing)
+        if rotated is None:
+            return
+        valid = "only the newest secret is valid now"
+        if answer != "f":
+            valid = self._overlap_words(rotated)
         self.reveal_timer.hide()
         self.lines.remember(rotated.secrets)
         self.lines.cursor = 0
         key = self.shell.key
         keys = f"{key('reveal')} shows it, {key('copy')} copies it"
-        self.notice(f"{message}; {keys}", "good")
+        self.notice(f"{valid}; {keys}", "good")
 
     def _overlap_words(self, rotated: Secrets) -> str:
         ends = [s.expires_at for s in rotated.secrets if s.expires_at is not None]
