@@ -196,10 +196,7 @@ class HookForm(ConsoleScreen):
     async def _create(self) -> None:
         values = self.values()
         settings, errors = form_values.read(values, self.shell.catalogue)
-        if errors:
-            self._show_field_errors(values, errors)
-            return
-        if self._asks_again(values):
+        if self._refuses(values, errors):
             return
         call = calls.create_hook(self.shell.account.number, form_values.creation(settings))
         made = await self._send(values, call, "creating the hook", self._made)
@@ -219,10 +216,7 @@ class HookForm(ConsoleScreen):
     async def _edit(self, hook: Hook) -> None:
         values = self.values()
         changed, errors = form_values.changes(self.before, values, self.shell.catalogue)
-        if errors:
-            self._show_field_errors(values, errors)
-            return
-        if self._asks_again(values):
+        if self._refuses(values, errors):
             return
         if not changed:
             self.notice(f"nothing was changed; {self.shell.key('back')} goes back")
@@ -239,8 +233,11 @@ class HookForm(ConsoleScreen):
         if saved is not None:
             self._leave(_saved(saved)[0])
 
-    def _asks_again(self, values: FormValues) -> bool:
-        """Ask for write-only values that must be typed again; return whether there are any."""
+    def _refuses(self, values: FormValues, errors: Sequence[FieldError]) -> bool:
+        """Show errors, or ask for write-only values again; return whether there is either."""
+        if errors:
+            self._show_field_errors(values, errors)
+            return True
         missing = self._asked_again(values)
         if missing:
             self._check_form()
