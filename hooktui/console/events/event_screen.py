@@ -279,30 +279,29 @@ class DecisionPages:
         if cursor is not None:
             from_end = cursor[1:] == _FROM_END
             return await self._part(cursor[0], None if from_end else cursor[1:] or None, from_end)
-        await self._count()
+        for part in (_ASKED, _OTHERS):
+            await self._read(part, 1)  # for the totals
         first = _ASKED if self._totals[_ASKED] else _OTHERS
         last = _OTHERS if self._totals[_OTHERS] else _ASKED
         return await self._part(last if from_end else first, None, from_end)
 
-    async def _count(self) -> None:
-        for part in (_ASKED, _OTHERS):
-            page = await self._ask(
-                calls.event_decisions(self._event, concerned=part == _ASKED, limit=1, sort="id")
-            )
-            self._totals[part] = page.total
+    async def _read(
+        self, part: str, limit: int, cursor: str | None = None, *, from_end: bool = False
+    ) -> Decisions:
+        call = calls.event_decisions(
+            self._event,
+            concerned=part == _ASKED,
+            cursor=cursor,
+            from_end=from_end,
+            limit=limit,
+            sort="id",
+        )
+        page = await self._ask(call)
+        self._totals[part] = page.total
+        return page
 
     async def _part(self, part: str, cursor: str | None, from_end: bool) -> Decisions:
-        page = await self._ask(
-            calls.event_decisions(
-                self._event,
-                concerned=part == _ASKED,
-                cursor=cursor,
-                from_end=from_end,
-                limit=100,
-                sort="id",
-            )
-        )
-        self._totals[part] = page.total
+        page = await self._read(part, 100, cursor, from_end=from_end)
         following = None if page.next is None else part + page.next
         before = None if page.prev is None else part + page.prev
         if following is None and part == _ASKED and self._totals[_OTHERS]:
