@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,36 +28,45 @@ ScreenState = dict[str, "str | int | bool | None"]
 """The state of one screen: texts, numbers, flags."""
 
 
-@dataclass(slots=True)
-class SessionState:
+class _Saved(msgspec.Struct):
+    """The content of the file.
+
+    Attributes:
+        server: the socket or address of the server.
+        screen: the name of the last screen.
+        theme: the theme that the user selected, and the initial one.
+        commands: the history of the ``:`` line, the latest entry last.
+        kept: the states of the screens, by screen and account.
+    """
+
+    server: str = ""
+    screen: str = ""
+    theme: tuple[str, str] | None = None
+    commands: list[str] = []
+    kept: dict[str, dict[str, Any]] = {}
+
+
+class SessionState(_Saved):
     """The saved state of the console for one server.
 
     Attributes:
         file: the file that stores it; None if it is not saved.
         problem: a message if the saved state cannot be used; else empty.
-        screen: the name of the last screen.
-        theme: the theme that the user selected, and the initial one.
-        commands: the history of the ``:`` line, the latest entry last.
     """
 
     file: Path | None = None
-    server: str = ""
     problem: str = ""
-    screen: str = ""
-    theme: tuple[str, str] | None = None
-    commands: list[str] = field(default_factory=list)
-    _kept: dict[str, ScreenState] = field(default_factory=dict)
 
     def of(self, screen: str, account: int) -> ScreenState:
         """Return the state of a screen for an account; empty the first time."""
-        return self._kept.get(_key(screen, account), {})
+        return self.kept.get(_key(screen, account), {})
 
     def keep(self, screen: str, account: int, state: ScreenState) -> None:
         """Store the state of a screen for an account; an empty one is removed."""
         if state:
-            self._kept[_key(screen, account)] = state
+            self.kept[_key(screen, account)] = state
         else:
-            self._kept.pop(_key(screen, account), None)
+            self.kept.pop(_key(screen, account), None)
 
     def ran(self, command: str) -> None:
         """Add a line of the ``:`` line to the history as the latest entry, without duplicates."""
@@ -71,13 +79,7 @@ class SessionState:
         """Write the file atomically; return an error message, or "" on success."""
         if self.file is None:
             return ""
-        content = {
-            "server": self.server,
-            "screen": self.screen,
-            "theme": self.theme,
-            "commands": self.commands,
-            "kept": self._kept,
-        }
+        content = {name: getattr(self, name) for name in _Saved.__struct_fields__}
         new = self.file.with_name(f"{self.file.name}.{os.getpid()}")
         try:
             self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -108,9 +110,10 @@ def load_state(environ: Mapping[str, str], server: str) -> SessionState:
     from hashlib import sha256
 
     name = sha256(server.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    state = SessionState(folder / f"{name}.json", server)
+    file = folder / f"{name}.json"
+    state = SessionState(file=file, server=server)
     try:
-        _fill(state, folder / f"{name}.json")
+        _fill(state, file)
     except FileNotFoundError:
         pass
     except OSError as error:
@@ -118,15 +121,6 @@ def load_state(environ: Mapping[str, str], server: str) -> SessionState:
     except (msgspec.ValidationError, ValueError, RecursionError):
         state.problem = "the saved console state cannot be used: unexpected content"
     return state
-
-
-class _Saved(msgspec.Struct):
-    """The content of the file."""
-
-    screen: str = ""
-    theme: tuple[str, str] | None = None
-    commands: list[str] = []
-    kept: dict[str, dict[str, Any]] = {}
 
 
 def _fill(state: SessionState, file: Path) -> None:
@@ -137,7 +131,7 @@ def _fill(state: SessionState, file: Path) -> None:
     saved = msgspec.convert(json.loads(content), _Saved)
     state.screen, state.theme = saved.screen, saved.theme
     state.commands = saved.commands[-MAX_COMMANDS:]
-    state._kept = {screen: _plain(values) for screen, values in saved.kept.items()}
+    state.kept = {screen: _plain(values) for screen, values in saved.kept.items()}
 
 
 def _plain(state: dict[str, Any]) -> ScreenState:
