@@ -19,6 +19,7 @@ from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.frame_text import end_reason
 from hooktui.console.frame.list_screen import TIMES_S
+from hooktui.console.frame.parts import acts_on
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
 from hooktui.console.shell.change_feed import FeedChanges
@@ -65,8 +66,8 @@ class DeliveryScreen(ConsoleScreen):
             compare=self.compare,
             raw=self.raw,
             copy=self.copy,
-            replay=self.replay,
-            copy_as=self.copy_as,
+            replay=acts_on(lambda: self.delivery, self._replay),
+            copy_as=acts_on(lambda: self.delivery, self._copy_as),
         )
         self.search = SearchPart(self, lambda: self.document)
         self.parts = (
@@ -231,11 +232,9 @@ class DeliveryScreen(ConsoleScreen):
 
     # -- commands
 
-    def replay(self) -> None:
+    def _replay(self, delivery: DeliveryDetail) -> None:
         """Plan a replay of the undelivered events of the hook."""
-        if self.delivery is not None:
-            hooks = (self.delivery.hook,)
-            self.shell.navigation.open_replay_form(ReplaySelection(hooks=hooks))
+        self.shell.navigation.open_replay_form(ReplaySelection(hooks=(delivery.hook,)))
 
     def own_disabled_reason(self, name: str) -> str | None:
         """Return that the delivery is not loaded, or that there is no attempt to act on."""
@@ -301,11 +300,8 @@ class DeliveryScreen(ConsoleScreen):
         what, text = copied or ("the delivery's id", self.delivery_id)
         await self.copy_text(text, what)
 
-    async def copy_as(self) -> None:
+    async def _copy_as(self, delivery: DeliveryDetail) -> None:
         """Copy the delivery as a command or as JSON."""
-        delivery = self.delivery
-        if delivery is None:
-            return
         forms = []
         if delivery.request is not None:
             curl, check = as_curl(delivery.request), as_check(delivery.request)

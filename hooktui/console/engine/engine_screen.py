@@ -12,6 +12,7 @@ from hooktui.console.engine.doctor_screen import DoctorScreen
 from hooktui.console.engine.text import EngineHook, engine_columns, engine_hooks, engine_lines
 from hooktui.console.formatting import moment
 from hooktui.console.frame.dialogs import confirmed
+from hooktui.console.frame.parts import acts_on
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import Command, relabel
 from hooktui.console.shell.change_feed import FeedChanges
@@ -45,7 +46,11 @@ class EngineScreen(ConsoleScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.handlers.update(open=self.open, activate=self.activate, diagnose=self.diagnose)
+        self.handlers.update(
+            open=acts_on(lambda: self._listing.cursor_row, self._open),
+            activate=self.activate,
+            diagnose=self.diagnose,
+        )
         self._shown: tuple[ServerStatus | None, bool] = (None, False)
 
     def compose_body(self) -> ComposeResult:
@@ -150,10 +155,8 @@ class EngineScreen(ConsoleScreen):
         """Open the hook under the cursor."""
         self.run_command("open")
 
-    def open(self) -> None:
-        """Open the hook under the cursor."""
-        if self._listing.cursor_row is not None:
-            self.shell.navigation.open_hook(self._listing.cursor_row.hook)
+    def _open(self, row: EngineHook) -> None:
+        self.shell.navigation.open_hook(row.hook)
 
     def activate(self) -> Coroutine[None, None, None]:
         """Pause all delivery after a question, or resume it, depending on the displayed state."""

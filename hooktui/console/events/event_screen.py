@@ -14,6 +14,7 @@ from hooktui.console.events.text import decision_columns, decision_reason, outco
 from hooktui.console.formatting import indented_json, moment, size
 from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.list_screen import TIMES_S
+from hooktui.console.frame.parts import acts_on
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
 from hooktui.console.shell.change_feed import FeedChanges
@@ -60,11 +61,11 @@ class EventScreen(ConsoleScreen):
         super().__init__()
         self.handlers.update(
             open=self.open,
-            emit=self.emit,
+            emit=acts_on(lambda: self.event, self._emit),
             raw=self.raw,
             copy=self.copy,
-            copy_as=self.copy_as,
-            replay=self.replay,
+            copy_as=acts_on(lambda: self.event, self._copy_as),
+            replay=acts_on(lambda: self.event, self._replay),
         )
         self.search = SearchPart(self, lambda: self.document)
         self.parts = (self.search,)
@@ -196,16 +197,14 @@ class EventScreen(ConsoleScreen):
         if not self.search.end():
             super().back()
 
-    def emit(self) -> None:
+    def _emit(self, event: EventDetail) -> None:
         """Open the form of a new event with the type and body of this one."""
-        if self.event is not None:
-            self.shell.navigation.open_emit(self.event.type, self.event.body)
+        self.shell.navigation.open_emit(event.type, event.body)
 
-    def replay(self) -> None:
+    def _replay(self, event: EventDetail) -> None:
         """Plan a replay of this event to the hook under the cursor."""
-        event = self.event
-        row = None if event is None else self.listing.cursor_row
-        if event is None or row is None:
+        row = self.listing.cursor_row
+        if row is None:
             return
         at, delivery = event.created_at, row.delivery
         if delivery is None:
@@ -229,11 +228,8 @@ class EventScreen(ConsoleScreen):
         what, text = copied or ("the event's id", self.event_id)
         await self.copy_text(text, what)
 
-    async def copy_as(self) -> None:
+    async def _copy_as(self, event: EventDetail) -> None:
         """Copy the body, the event as JSON, or a command that sends the event again."""
-        event = self.event
-        if event is None:
-            return
         forms = []
         if event.body is not None:
             forms.append(CopyForm("b", "the body, as it was sent", "the body", event.body))

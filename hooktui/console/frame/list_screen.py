@@ -15,7 +15,7 @@ from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.frame_text import LINE, end_reason, no_match
 from hooktui.console.frame.notices import OLDER_SERVER, is_older_server
-from hooktui.console.frame.parts import Handler, ScreenPart
+from hooktui.console.frame.parts import Handler, ScreenPart, acts_on
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import BY_NAME, Command, ScreenTab, top_screen_of
 from hooktui.console.shell.change_feed import FeedChanges
@@ -244,12 +244,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
 
     def on_row(self, act: Callable[[T], Coroutine[None, None, None] | None]) -> Handler:
         """Return the handler of a command that acts on the row under the cursor."""
-
-        def handler() -> Coroutine[None, None, None] | None:
-            row = self.cursor_row
-            return None if row is None else act(row)
-
-        return handler
+        return acts_on(lambda: self.cursor_row, act)
 
     async def page(self, query: PageQuery) -> Page[T]:
         """Return a page; without access, an empty one that shows the reason."""

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import TypeVar
 
 from hooktui.console.registry import Command
 from hooktui.console.widgets.chrome import Offer
 
 Handler = Callable[[], Coroutine[None, None, None] | None]
 """Runs a command; a coroutine that it returns runs in the background."""
+
+S = TypeVar("S")
+
+
+def acts_on(
+    subject: Callable[[], S | None], act: Callable[[S], Coroutine[None, None, None] | None]
+) -> Handler:
+    """Return the handler of a command that acts on a subject, if there is one now."""
+
+    def handler() -> Coroutine[None, None, None] | None:
+        current = subject()
+        return None if current is None else act(current)
+
+    return handler
 
 
 class ScreenPart:

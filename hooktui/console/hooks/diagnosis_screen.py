@@ -19,6 +19,7 @@ from hooktui.console.formatting import indented_json
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.frame_text import CHECK_TONES, advice_here
+from hooktui.console.frame.parts import acts_on
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions, named, read_again
 from hooktui.console.hooks.diagnosis_text import (
@@ -66,8 +67,8 @@ class DiagnosisScreen(ConsoleScreen):
             diagnose=self.diagnose,
             open=lambda: self.query_one(DocumentView).action_open(),
             wrap=lambda: self.notice(self.query_one(DocumentView).toggle_wrap()),
-            copy=self.copy,
-            copy_as=self.copy_as,
+            copy=acts_on(lambda: self.diagnosis, self._copy),
+            copy_as=acts_on(lambda: self.diagnosis, self._copy_as),
         )
         self.parts = (HookActions(self, lambda: [self.hook], BulkRunner(self)),)
         self.hook = hook
@@ -214,16 +215,12 @@ class DiagnosisScreen(ConsoleScreen):
                 return
         super().back()
 
-    async def copy(self) -> None:
+    async def _copy(self, diagnosis: Diagnosis) -> None:
         """Copy the verdict and the fix."""
-        if self.diagnosis is not None:
-            await self.copy_text(as_words(self.diagnosis), "the verdict")
+        await self.copy_text(as_words(diagnosis), "the verdict")
 
-    async def copy_as(self) -> None:
+    async def _copy_as(self, diagnosis: Diagnosis) -> None:
         """Copy the diagnosis as text or as JSON."""
-        diagnosis = self.diagnosis
-        if diagnosis is None:
-            return
         words, name = "text: the verdict and every step", "the diagnosis as text"
         text = CopyForm("t", words, name, as_text(diagnosis))
         words, name = "JSON, as the API returns it", "the diagnosis as json"

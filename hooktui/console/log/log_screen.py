@@ -5,10 +5,12 @@ from __future__ import annotations
 from textual.app import ComposeResult
 
 from hooktui.console.frame.filtering import FilterPart
+from hooktui.console.frame.parts import acts_on
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
 from hooktui.console.log.live_log import LiveLog
 from hooktui.console.shell.change_feed import FeedChanges
+from hooktui.console.shell.log_buffer import LogLine
 from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.domain.errors import Refused
@@ -38,7 +40,7 @@ class LiveLogScreen(ConsoleScreen):
             follow=lambda: self.log_lines.follow(not self.log_lines.following),
             mark=lambda: self.log_lines.toggle_mark(),
             copy=self.copy,
-            replay=self.replay,
+            replay=acts_on(lambda: self.log_lines.cursor_line, self._replay),
         )
         self._drawn_names = 0
         self.search = SearchPart(self, lambda: self.log_lines)
@@ -116,11 +118,9 @@ class LiveLogScreen(ConsoleScreen):
             return "there is no line yet"
         return None
 
-    def replay(self) -> None:
+    def _replay(self, line: LogLine) -> None:
         """Plan a replay of the undelivered events of the line's hook."""
-        line = self.log_lines.cursor_line
-        if line is not None:
-            self.shell.navigation.open_replay_form(ReplaySelection(hooks=(line.hook,)))
+        self.shell.navigation.open_replay_form(ReplaySelection(hooks=(line.hook,)))
 
     async def copy(self) -> None:
         """Copy the marked lines, else the one under the cursor."""

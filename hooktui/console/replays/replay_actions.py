@@ -7,7 +7,7 @@ from typing import Final
 
 from hooktui.client import calls
 from hooktui.console.frame.dialogs import DialogOption, Question
-from hooktui.console.frame.parts import Handler, ScreenPart
+from hooktui.console.frame.parts import Handler, ScreenPart, acts_on
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import Command, relabel
 from hooktui.console.replays.replay_text import PAUSED, RUNNING
@@ -45,10 +45,10 @@ class ReplayActions(ScreenPart):
     def handlers(self) -> Mapping[str, Handler]:
         """The handlers of pause or resume, abort, and rate changes."""
         return {
-            "activate": self.toggle,
-            "delete": self.abort,
-            "larger": lambda: self._change_rate(2),
-            "smaller": lambda: self._change_rate(0.5),
+            "activate": acts_on(self._selected, self._toggle),
+            "delete": acts_on(self._selected, self._abort),
+            "larger": acts_on(self._selected, lambda replay: self._change_rate(replay, 2)),
+            "smaller": acts_on(self._selected, lambda replay: self._change_rate(replay, 0.5)),
         }
 
     @property
@@ -64,11 +64,8 @@ class ReplayActions(ScreenPart):
             return None
         return None if replay.state in (RUNNING, PAUSED) else f"the replay is {replay.state}"
 
-    def toggle(self) -> Coroutine[None, None, None] | None:
-        """Pause the replay, or resume it."""
-        replay = self._selected()
-        if replay is None:
-            return None
+    def _toggle(self, replay: Replay) -> Coroutine[None, None, None]:
+        """Pause a replay, or resume it."""
         if replay.state == PAUSED:
             return self._send(calls.resume_replay(replay.id), f"resuming {replay.id}", "resumed")
         return self._send(
@@ -77,20 +74,13 @@ class ReplayActions(ScreenPart):
             "paused; deliveries already sent may still be retried",
         )
 
-    def _change_rate(self, factor: float) -> Coroutine[None, None, None] | None:
-        replay = self._selected()
-        if replay is None:
-            return None
+    def _change_rate(self, replay: Replay, factor: float) -> Coroutine[None, None, None]:
         rate = min(max(replay.rate_per_s * factor, MIN_RATE), MAX_RATE)
         call = calls.change_replay_rate(replay.id, rate)
         return self._send(call, f"changing the rate of {replay.id}", f"at most {rate:g}/s now")
 
-    def abort(self) -> Coroutine[None, None, None] | None:
-        """Abort the replay, after a question that defaults to Back."""
-        replay = self._selected()
-        return None if replay is None else self._abort(replay)
-
     async def _abort(self, replay: Replay) -> None:
+        """Abort a replay, after a question that defaults to Back."""
         options = [
             DialogOption("n", "Back", ""),
             DialogOption("y", "Abort; deliveries already sent are retried as usual", "abort"),

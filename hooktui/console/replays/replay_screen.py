@@ -7,6 +7,7 @@ from typing import Final
 from textual.app import ComposeResult
 
 from hooktui.client import calls
+from hooktui.console.frame.parts import acts_on
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
 from hooktui.console.replays.replay_actions import ReplayActions
@@ -17,7 +18,7 @@ from hooktui.console.widgets.page_window import OnePage
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError, NotFound
-from hooktui.domain.wire.replays import Replay
+from hooktui.domain.wire.replays import Replay, ReplayHook
 
 RUNNING_S: Final = 2.0
 """Seconds between two reloads of a running replay; its feed item arrives once a second."""
@@ -41,7 +42,11 @@ class ReplayScreen(ConsoleScreen):
 
     def __init__(self, replay_id: str) -> None:
         super().__init__()
-        self.handlers.update(open=self.open, copy=self.copy, filter=self.deliveries)
+        self.handlers.update(
+            open=acts_on(lambda: self._hooks.cursor_row, self._open),
+            copy=self.copy,
+            filter=self.deliveries,
+        )
         self.replay_id = replay_id
         self.replay: Replay | None = None
         self.actions = ReplayActions(self, lambda: self.replay, self._show)
@@ -116,10 +121,8 @@ class ReplayScreen(ConsoleScreen):
         """Open the hook under the cursor."""
         self.run_command("open")
 
-    def open(self) -> None:
-        """Open the hook under the cursor."""
-        if self._hooks.cursor_row is not None:
-            self.shell.navigation.open_hook(self._hooks.cursor_row.hook)
+    def _open(self, hook: ReplayHook) -> None:
+        self.shell.navigation.open_hook(hook.hook)
 
     def deliveries(self) -> None:
         """List the deliveries of the replay."""
