@@ -14,7 +14,6 @@ from hooktui.console.registry import relabel
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
-from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.access import Token
@@ -66,9 +65,8 @@ class TokensScreen(ListScreen[Token]):
     def _read_again(self) -> None:
         self.run_worker(self.listing.reload(), group="resume", exclusive=True)
 
-    def on_windowed_list_opened(self, message: WindowedList.Opened) -> None:
-        """Show a notice instead, because a token has no screen to open."""
-        message.prevent_default()  # otherwise the list screen opens it
+    def on_windowed_list_opened(self) -> None:
+        """Show a notice, because a token has no screen to open."""
         revokes = f"{self.shell.key('delete')} revokes it"
         self.notice(f"a token is shown only once, when it is created; {revokes}")
 

@@ -226,10 +226,6 @@ class DeliveryScreen(ConsoleScreen):
         if message.section == FAMILY and message.value != self.delivery_id:
             self.shell.navigation.open_delivery(message.value)
 
-    def on_windowed_list_opened(self) -> None:
-        """Move the focus to the text."""
-        self.document.focus()
-
     # -- commands
 
     def _replay(self, delivery: DeliveryDetail) -> None:

@@ -151,10 +151,6 @@ class EngineScreen(ConsoleScreen):
             return "no hook has a backlog"
         return None
 
-    def on_windowed_list_opened(self) -> None:
-        """Open the hook under the cursor."""
-        self.run_command("open")
-
     def _open(self, row: EngineHook) -> None:
         self.shell.navigation.open_hook(row.hook)
 

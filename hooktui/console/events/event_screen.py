@@ -179,14 +179,10 @@ class EventScreen(ConsoleScreen):
         return "this hook is deleted" if gone else None
 
     def open(self) -> None:
-        """Open the delivery or the hook of the row; in the body, fold or unfold a part."""
-        (self.document if self.document.has_focus else self.listing).action_open()
-
-    def on_windowed_list_opened(self) -> None:
-        """Open the delivery of the row; if there is none, its hook."""
-        row, reason = self.listing.cursor_row, self.disabled_reason("open")
-        if reason is not None:
-            self.notice(reason, "warn")
+        """Open the delivery of the row, else its hook; in the body, fold or unfold a part."""
+        row = self.listing.cursor_row
+        if self.document.has_focus:
+            self.document.action_open()
         elif row is not None and row.delivery is not None:
             self.shell.navigation.open_delivery(row.delivery.id)
         elif row is not None:

@@ -354,7 +354,3 @@ class ListScreen(ConsoleScreen, Generic[T]):
         self.shell.navigation.open_replay_form(
             ReplaySelection(hooks="all", filter=self.filter.text or None)
         )
-
-    def on_windowed_list_opened(self, _: WindowedList.Opened) -> None:
-        """Open the row under the cursor."""
-        self.run_command("open")

@@ -436,6 +436,11 @@ class ConsoleScreen(Screen[None]):
         """Redraw the number of marked rows."""
         self.refresh_frame()
 
+    def on_windowed_list_opened(self) -> None:
+        """Open the row under the cursor, on a screen with that command."""
+        if "open" in self.COMMAND_NAMES:
+            self.run_command("open")
+
     def on_windowed_list_failed(self, message: WindowedList.Failed) -> None:
         """Show why the rows could not be loaded."""
         self.show_load_error(message.error)

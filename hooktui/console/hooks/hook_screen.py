@@ -257,10 +257,6 @@ class HookScreen(ConsoleScreen):
         elif row is not None:
             self.shell.navigation.open_delivery(row.id)
 
-    def on_windowed_list_opened(self) -> None:
-        """Open the selected delivery."""
-        self.run_command("open")
-
     def back(self) -> None:
         """Clear the marks, else the filter; else close the screen."""
         if not (self.listing.clear_marks() or self.filter.clear()):

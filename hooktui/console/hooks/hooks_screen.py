@@ -251,10 +251,6 @@ class HooksScreen(ConsoleScreen):
         elif row is not None:
             self.shell.navigation.open_hook(row.id)
 
-    def on_windowed_list_opened(self) -> None:
-        """Open the selected hook."""
-        self.run_command("open")
-
     def on_live_log_opened(self, message: LiveLog.Opened) -> None:
         """Open the delivery of a log line."""
         self.shell.navigation.open_delivery(message.delivery)

@@ -117,10 +117,6 @@ class ReplayScreen(ConsoleScreen):
             return "there is no hook under the cursor"
         return None
 
-    def on_windowed_list_opened(self) -> None:
-        """Open the hook under the cursor."""
-        self.run_command("open")
-
     def _open(self, hook: ReplayHook) -> None:
         self.shell.navigation.open_hook(hook.hook)
 
