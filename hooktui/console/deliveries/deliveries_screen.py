@@ -51,7 +51,7 @@ class DeliveriesScreen(ListScreen[Delivery]):
 
     def chosen_rows(self) -> DeliveryRows:
         """Return the part of the rows that commands act on."""
-        return DeliveryRows(self, lambda: self.listing, self.filter)
+        return DeliveryRows(self, self.filter)
 
     def columns(self) -> Sequence[Column[Delivery]]:
         """Return the columns."""

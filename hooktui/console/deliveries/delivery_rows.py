@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.parts import Handler
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.text import counted
 from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
@@ -50,7 +49,6 @@ class DeliveryRows(ChosenRows):
 
     Args:
         screen: the screen of the list.
-        listing: returns the list.
         filter_part: the filter of the list.
         hook: the hook of the list; None: the list has the deliveries of all hooks.
         active: returns whether the list is visible.
@@ -63,7 +61,6 @@ class DeliveryRows(ChosenRows):
     def __init__(
         self,
         screen: ConsoleScreen,
-        listing: Callable[[], WindowedList[Any]],
         filter_part: FilterPart,
         *,
         hook: int | None = None,
@@ -72,9 +69,8 @@ class DeliveryRows(ChosenRows):
     ) -> None:
         super().__init__(
             screen,
-            listing,
-            noun="delivery",
-            commands=DELIVERY_COMMANDS,
+            "delivery",
+            DELIVERY_COMMANDS,
             active=lambda: active() and self.all_matching is None,
             narrowed=lambda: bool(filter_part.text),
             hint=hint,

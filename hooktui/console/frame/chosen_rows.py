@@ -28,7 +28,6 @@ class ChosenRows(ScreenPart):
 
     Args:
         screen: the screen of the list.
-        listing: returns the list.
         noun: the noun for one row.
         commands: the commands that act on the selected rows, and need one.
         active: returns whether they currently do.
@@ -39,22 +38,20 @@ class ChosenRows(ScreenPart):
     def __init__(
         self,
         screen: ConsoleScreen,
-        listing: Callable[[], WindowedList[Any]],
-        *,
         noun: str,
         commands: Sequence[str],
+        *,
         active: Callable[[], bool] = lambda: True,
         narrowed: Callable[[], bool] = lambda: False,
         hint: Callable[[], str] = lambda: "",
     ) -> None:
-        self._screen, self._listing, self._noun = screen, listing, noun
-        self._commands, self._active, self._narrowed = commands, active, narrowed
-        self._hint = hint
+        self._screen, self._noun, self._commands = screen, noun, commands
+        self._active, self._narrowed, self._hint = active, narrowed, hint
 
     @property
     def listing(self) -> WindowedList[Any]:
         """The list."""
-        return self._listing()
+        return self._screen.listing
 
     @property
     def handlers(self) -> Mapping[str, Handler]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from operator import attrgetter
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, Literal, TypeVar
 
 from textual.app import ComposeResult
 from textual.worker import Worker
@@ -40,19 +40,12 @@ class SortPart(ScreenPart):
 
     Args:
         screen: the screen of the list.
-        listing: returns the list.
         by_time: whether the rows are in the order of time; another column then starts in
             descending order.
     """
 
-    def __init__(
-        self,
-        screen: ConsoleScreen,
-        listing: Callable[[], WindowedList[Any]],
-        *,
-        by_time: bool = False,
-    ) -> None:
-        self._screen, self._listing, self._by_time = screen, listing, by_time
+    def __init__(self, screen: ConsoleScreen, *, by_time: bool = False) -> None:
+        self._screen, self._by_time = screen, by_time
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -61,7 +54,7 @@ class SortPart(ScreenPart):
 
     def sort(self) -> None:
         """Sort by the next column that can be sorted."""
-        column = self._listing().next_sort()
+        column = self._screen.listing.next_sort()
         if column is None:
             self._screen.notice("no visible column can be sorted", "warn")
             return
@@ -69,11 +62,11 @@ class SortPart(ScreenPart):
 
     def reverse(self) -> None:
         """Reverse the sort order."""
-        window = self._listing().window
+        window = self._screen.listing.window
         self._sort(window.sort, descending=not window.descending)
 
     def _sort(self, sort: str | None, *, descending: bool) -> None:
-        listing = self._listing()
+        listing = self._screen.listing
         sorting = listing.sort_by(sort, descending=descending)
         _: Worker[None] = self._screen.run_worker(sorting, group="sort", exclusive=True)
         titles = (column.heading for column in listing.columns if sort and column.sort == sort)
@@ -176,11 +169,10 @@ class ListScreen(ConsoleScreen, Generic[T]):
             self.FILTER_HINT,
             check=self.check_filter,
             changed=self.filter_changed,
-            focus=lambda: self.listing.focus(),
+            focus=self.focus_body,
         )
         self.rows = self.chosen_rows()
-        sort = SortPart(self, lambda: self.listing, by_time=self.NEWEST_FIRST)
-        self.parts = (self.rows, sort)
+        self.parts = (self.rows, SortPart(self, by_time=self.NEWEST_FIRST))
         top = top_screen_of(type(self).__name__)
         self.tabs = ScreenTabs(self, top.tabs) if top is not None and top.tabs else None
         if self.tabs is not None:
@@ -190,13 +182,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
 
     def chosen_rows(self) -> ChosenRows:
         """Return the part of the rows that commands act on."""
-        return ChosenRows(
-            self,
-            lambda: self.listing,
-            noun=self.NOUN,
-            commands=self.ROW_COMMANDS,
-            hint=self.row_hint,
-        )
+        return ChosenRows(self, self.NOUN, self.ROW_COMMANDS, hint=self.row_hint)
 
     def row_hint(self) -> str:
         """Return the hint for the case that there is no row; empty: no hint."""
@@ -323,6 +309,10 @@ class ListScreen(ConsoleScreen, Generic[T]):
             Refused: it is not a filter of this list.
         """
         return None
+
+    def focus_body(self) -> None:
+        """Move the focus to the list."""
+        self.listing.focus()
 
     def filter_changed(self) -> None:
         """Load the rows that match the new filter."""

@@ -70,6 +70,7 @@ class ConsoleScreen(Screen[None]):
     being removed.
 
     Attributes:
+        listing: the list of a screen that has one.
         notices: shows results and errors in the status line.
         handlers: the handlers of its own commands, by command name.
         parts: run other commands; they take precedence over the screen's own handlers.
@@ -92,6 +93,8 @@ class ConsoleScreen(Screen[None]):
     """The terms that the command ``filter`` accepts here, for its completion."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(*(command.name for command in COMMANDS))]
+
+    listing: WindowedList[Any]
 
     set_timer = set_reliable_timer
     set_focus = set_focus_if_drawn

@@ -81,7 +81,6 @@ class HookScreen(ConsoleScreen):
         )
         self.rows = DeliveryRows(
             self,
-            lambda: self.listing,
             self.filter,
             hook=hook_id,
             active=self._in_deliveries,
@@ -95,7 +94,7 @@ class HookScreen(ConsoleScreen):
             DeliveryActions(self, self.selected_deliveries, bulk, rows=self.rows),
             self.rows,
             self.filter,
-            SortPart(self, lambda: self.listing, by_time=True),
+            SortPart(self, by_time=True),
             self.actions,
         )
         self._read_at = 0.0

@@ -75,9 +75,8 @@ class HooksScreen(ConsoleScreen):
         )
         self.rows = ChosenRows(
             self,
-            lambda: self.listing,
-            noun=self.NOUN,
-            commands=self.ROW_COMMANDS,
+            self.NOUN,
+            self.ROW_COMMANDS,
             active=lambda: not self.live_log.has_focus,
             narrowed=lambda: bool(self.filter.text),
             hint=lambda: f"{self.shell.key('new')} creates one",
@@ -87,7 +86,7 @@ class HooksScreen(ConsoleScreen):
             bulk,
             self.rows,
             self.filter,
-            SortPart(self, lambda: self.listing),
+            SortPart(self),
             HookActions(self, self.selected_hooks, bulk, self._unmark),
         )
         self._pane: int | None = None
