@@ -149,7 +149,7 @@ async def test_a_covered_screen_keeps_its_focus_over_a_size_that_is_too_small(
     async with staged(client, receiver, size=LARGE) as scene:
         hooks = scene.app.screen
         focused = hooks.focused
-        assert focused is hooks.query_one("#hooks")
+        assert focused is hooks.query_one("#list")
         await scene.open(EventsScreen)
         for size in (SIZES[0], LARGE):
             await scene.console.pilot.resize_terminal(*size)

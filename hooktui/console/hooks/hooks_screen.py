@@ -11,10 +11,7 @@ from textual.app import ComposeResult
 
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.chosen_rows import ChosenRows
-from hooktui.console.frame.filtering import FilterPart
-from hooktui.console.frame.frame_text import no_match
-from hooktui.console.frame.list_screen import TIMES_S, SortPart
-from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.columns import columns
 from hooktui.console.log.live_log import LiveLog
@@ -22,14 +19,11 @@ from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
-from hooktui.console.widgets.windowed_list import WindowedList
+from hooktui.console.widgets.table import Column
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.filters.hook_search import HINT, HOOK_TERMS, parse_hook_search
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.pages import Page
-
-BUSY_S = 1.0
-"""Minimum seconds between reloads of the hooks' statistics while deliveries are in progress."""
 
 SMALLEST_PANE = 4
 """Minimum height of the log pane in lines, including its caption."""
@@ -39,13 +33,16 @@ _ON_HOOKS = (
 )  # fmt: skip
 
 
-class HooksScreen(ConsoleScreen):
+class HooksScreen(ListScreen[Hook]):
     """List of all hooks of the account, with the live log below it."""
 
     HEADING = "Hooks"
     NOUN = "hook"
     ROW_COMMANDS = _ON_HOOKS
+    MARKABLE = True
     FILTER_TERMS = HOOK_TERMS
+    FILTER_HINT = HINT
+    BUSY_S = 1.0  # while deliveries are in progress: they only change statistics
     COMMAND_NAMES = (
         "open", "new", "edit", "ping", "diagnose", "activate", "secret", "delete",
         "replay", "filter", "log_pane", "mark", "mark_all", "undo",
@@ -70,10 +67,15 @@ class HooksScreen(ConsoleScreen):
             larger=lambda: self._resize_pane(2),
             smaller=lambda: self._resize_pane(-2),
         )
-        self.filter = FilterPart(
-            self, HINT, check=parse_hook_search, changed=self._filtered, focus=self._focus_body
-        )
-        self.rows = ChosenRows(
+        bulk = BulkRunner(self)
+        actions = HookActions(self, self.selected_hooks, bulk, self._unmark)
+        self.parts = (bulk, *self.parts, actions)
+        self._pane: int | None = None
+        self._failing: int | None = None  # of the account; None if unknown, or if all are loaded
+
+    def chosen_rows(self) -> ChosenRows:
+        """Return the part of the rows that commands act on, unless the log has the focus."""
+        return ChosenRows(
             self,
             self.NOUN,
             self.ROW_COMMANDS,
@@ -81,30 +83,15 @@ class HooksScreen(ConsoleScreen):
             narrowed=lambda: bool(self.filter.text),
             hint=lambda: f"{self.shell.key('new')} creates one",
         )
-        bulk = BulkRunner(self)
-        self.parts = (
-            bulk,
-            self.rows,
-            self.filter,
-            SortPart(self),
-            HookActions(self, self.selected_hooks, bulk, self._unmark),
-        )
-        self._pane: int | None = None
-        self._reloaded_at = 0.0
-        self._failing: int | None = None  # of the account; None if unknown, or if all are loaded
+
+    def columns(self) -> Sequence[Column[Hook]]:
+        """Return the columns."""
+        shell = self.shell
+        return columns(shell.glyphs, shell.clock, lambda: shell.catalogue)
 
     def compose_body(self) -> ComposeResult:
         """Compose the list and the log below it."""
         shell = self.shell
-        self.listing: WindowedList[Hook] = WindowedList(
-            columns(shell.glyphs, shell.clock, lambda: shell.catalogue),
-            self,
-            lambda hook: hook.id,
-            empty=self.empty_lines(),
-            sort="id",
-            glyphs=shell.glyphs,
-            id="hooks",
-        )
         self.live_log = LiveLog(
             shell.log_buffer,
             shell.clock,
@@ -113,7 +100,7 @@ class HooksScreen(ConsoleScreen):
             shell.key,
             caption=True,
         )
-        yield self.listing
+        yield from super().compose_body()
         yield self.live_log
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
@@ -121,7 +108,7 @@ class HooksScreen(ConsoleScreen):
         key = self.shell.key
         if self.filter.text:
             terms = "  Words search name, URL and events; status:failing searches the state."
-            text = no_match("No hook matches the filter.", "all hooks", key)
+            text = self.no_match("No hook matches the filter.", "all hooks")
             return (*text, (), ((terms, "quiet"),))
         demo = f"  To try hooktui first, quit with {key('quit')} and run `hooktui demo`."
         return (
@@ -135,12 +122,6 @@ class HooksScreen(ConsoleScreen):
             (),
             ((demo, "quiet"),),
         )
-
-    def begin(self) -> None:
-        """Set up the list and load it in the background; the first paint does not wait for it."""
-        super().begin()
-        self.set_interval(TIMES_S, self.listing.refresh_times)
-        self.listing.load_anew()
 
     def on_screen_resume(self) -> None:
         """Update the log with what arrived while another screen was in the foreground."""
@@ -156,6 +137,7 @@ class HooksScreen(ConsoleScreen):
         page = await self.send(
             calls.list_hooks(self.shell.account.number, q=self.filter.text or None, **query)
         )
+        self.listing.empty = self.empty_lines()
         if self.shell.account.add_names({hook.id: hook.name for hook in page.data}):
             self.live_log.refresh()
         return page
@@ -163,8 +145,8 @@ class HooksScreen(ConsoleScreen):
     async def changed(self, changes: FeedChanges) -> None:
         """Reload the list; if only statistics of busy hooks changed, at most once per second."""
         if not (changes.hooks or changes.everything):
-            await asyncio.sleep(max(self._reloaded_at + BUSY_S - monotonic(), 0))
-        self._reloaded_at = monotonic()
+            await asyncio.sleep(max(self._read_at + self.BUSY_S - monotonic(), 0))
+        self._read_at = monotonic()
         await self.listing.reload()
         await self._count_failing()
         if await self.shell.account.learn_names(changes.hooks, changes.busy_hooks):
@@ -267,11 +249,11 @@ class HooksScreen(ConsoleScreen):
 
     # -- the filter
 
-    def _filtered(self) -> None:
-        self.listing.empty = self.empty_lines()
-        self.listing.load_anew()
+    def check_filter(self, text: str) -> object:
+        """Check that a text is a valid search of hooks."""
+        return parse_hook_search(text)
 
-    def _focus_body(self) -> None:
+    def focus_body(self) -> None:
         """Focus the list, or the log that covers it."""
         (self.live_log if self.has_class("-zoomed") else self.listing).focus()
 
@@ -281,7 +263,7 @@ class HooksScreen(ConsoleScreen):
         """Return the filter, the sort order and the state of the log pane."""
         window = self.listing.window
         return {
-            "filter": self.filter.text,
+            **super().save_state(),
             "sort": window.sort,
             "descending": window.descending,
             "pane": self._pane,
@@ -292,7 +274,7 @@ class HooksScreen(ConsoleScreen):
     def load_state(self, state: ScreenState) -> None:
         """Restore the filter, the sort order and the state of the log pane."""
         listing = self.listing
-        self.filter.restore(str(state.get("filter") or ""))
+        super().load_state(state)
         if state.get("sort") in {c.sort for c in listing.columns if c.sort}:
             listing.window.sort = str(state["sort"])
             listing.window.descending = bool(state.get("descending"))
@@ -318,7 +300,7 @@ class HooksScreen(ConsoleScreen):
         """Maximize the log, or restore its size."""
         self.toggle_class("-zoomed")
         self._fit_pane()
-        self._focus_body()
+        self.focus_body()
 
     def _resize_pane(self, by: int) -> None:
         lines = self.live_log.size.height if self._pane is None else self._pane
