@@ -16,6 +16,7 @@ from hooktui.console.access.audit_text import (
     entry_lines,
     parse_filter,
 )
+from hooktui.console.frame.frame_text import introduction
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
@@ -70,10 +71,9 @@ class AuditScreen(ListScreen[AuditEntry]):
         """Return the text of an empty trail, or of a filter without matches."""
         if self.filter.text:
             return self.no_match("No entry matches the filter.", "all entries")
-        return (
-            (("  No entries yet.", "strong"),),
-            (),
-            (("  Each change by a person is recorded here; entries cannot be removed.", "quiet"),),
+        return introduction(
+            "No entries yet.",
+            "Each change by a person is recorded here; entries cannot be removed.",
         )
 
     # -- commands

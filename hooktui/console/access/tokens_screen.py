@@ -9,6 +9,7 @@ from hooktui.console.access.token_form import TokenForm
 from hooktui.console.access.token_text import token_columns
 from hooktui.console.formatting import short_name
 from hooktui.console.frame.dialogs import confirmed
+from hooktui.console.frame.frame_text import introduction
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import relabel
 from hooktui.console.widgets.page_window import PageQuery
@@ -39,14 +40,13 @@ class TokensScreen(ListScreen[Token]):
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of the empty list: what tokens are for, and how to create one."""
-        return (
-            (("  No tokens yet.", "strong"),),
-            (),
-            (("  On this machine no token is needed: the socket identifies its users.", "quiet"),),
-            (("  Over TCP, programs that send events need the role producer, and a", "quiet"),),
-            (("  console needs viewer, operator or admin.", "quiet"),),
-            (),
-            ((f"  {self.shell.key('new')}", "accent"), ("  creates the first one", "plain")),
+        return introduction(
+            "No tokens yet.",
+            "On this machine no token is needed: the socket identifies its users.",
+            "Over TCP, programs that send events need the role producer, and a",
+            "console needs viewer, operator or admin.",
+            "",
+            (self.shell.key("new"), "creates the first one"),
         )
 
     def columns(self) -> Sequence[Column[Token]]:

@@ -14,6 +14,7 @@ from hooktui.console.deliveries.undelivered_screen import (
 )
 from hooktui.console.deliveries.undelivered_text import STATE_TONES, snoozed_words
 from hooktui.console.formatting import ago
+from hooktui.console.frame.frame_text import introduction
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import front_screen
@@ -76,12 +77,11 @@ class AlertsScreen(ListScreen[Alert]):
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of the empty list: what alerts are, and which hooks receive them."""
-        return (
-            (("  No unresolved alerts.", "strong"),),
-            (),
-            (("  An alert opens when a hook fails or is disabled, when deliveries are", "quiet"),),
-            (("  given up or late, and when a replay pauses. Each is also sent as an", "quiet"),),
-            (("  event to the hooks that subscribe to the group hooktui.", "quiet"),),
+        return introduction(
+            "No unresolved alerts.",
+            "An alert opens when a hook fails or is disabled, when deliveries are",
+            "given up or late, and when a replay pauses. Each is also sent as an",
+            "event to the hooks that subscribe to the group hooktui.",
         )
 
 
@@ -112,7 +112,7 @@ class ResolvedAlertsScreen(ListScreen[Alert]):
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of the empty list."""
-        return ((("  No resolved alerts.", "strong"),),)
+        return introduction("No resolved alerts.")
 
 
 class SubjectActions(ScreenPart):

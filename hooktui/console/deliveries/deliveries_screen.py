@@ -9,6 +9,7 @@ from hooktui.console.deliveries.actions import DeliveryActions
 from hooktui.console.deliveries.columns import delivery_columns
 from hooktui.console.deliveries.delivery_rows import DELIVERY_COMMANDS, DeliveryRows
 from hooktui.console.frame.bulk import BulkRunner
+from hooktui.console.frame.frame_text import introduction
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
@@ -78,14 +79,12 @@ class DeliveriesScreen(ListScreen[Delivery]):
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of an empty list, or of a filter without matches."""
-        key = self.shell.key
         if self.filter.text:
             return self.no_match("No delivery matches the filter.", "all deliveries")
-        return (
-            (("  No deliveries yet.", "strong"),),
-            (),
-            (("  One appears here for each hook that an event is sent to.", "quiet"),),
-            ((f"  {key('emit')}", "accent"), ("  sends an event", "plain")),
+        return introduction(
+            "No deliveries yet.",
+            "One appears here for each hook that an event is sent to.",
+            (self.shell.key("emit"), "sends an event"),
         )
 
     def more_heading(self) -> StyledLine:

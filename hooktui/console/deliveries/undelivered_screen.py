@@ -9,6 +9,7 @@ from hooktui.console.deliveries.alert_actions import AlertActions
 from hooktui.console.deliveries.undelivered_text import group_columns, group_name, totals_words
 from hooktui.console.formatting import moment, short_name
 from hooktui.console.frame.dialogs import confirmed
+from hooktui.console.frame.frame_text import introduction
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.screen import ConsoleScreen, front_screen
 from hooktui.console.registry import relabel
@@ -91,16 +92,10 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of the empty list."""
-        return (
-            (("  No undelivered events.", "strong"),),
-            (),
-            (
-                (
-                    "  Deliveries that failed or are retried appear here by hook and cause, and",
-                    "quiet",
-                ),
-            ),
-            (("  events that a disabled hook held or skipped.", "quiet"),),
+        return introduction(
+            "No undelivered events.",
+            "Deliveries that failed or are retried appear here by hook and cause, and",
+            "events that a disabled hook held or skipped.",
         )
 
     def more_heading(self) -> StyledLine:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from hooktui.client import calls
 from hooktui.console.events.text import event_columns
+from hooktui.console.frame.frame_text import introduction
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
@@ -54,18 +55,16 @@ class EventsScreen(ListScreen[Event]):
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of an empty list, or of a filter without matches."""
-        key = self.shell.key
         if self.filter.text:
             return self.no_match("No event matches the filter.", "all events")
-        return (
-            (("  No events yet.", "strong"),),
-            (),
-            (("  An event is something that happened, such as a job that failed. It", "quiet"),),
-            (("  goes to each hook that subscribes to its type. This list shows the", "quiet"),),
-            (("  received events and their deliveries.", "quiet"),),
-            (),
-            ((f"  {key('emit')}", "accent"), ("  sends one, starting from a sample", "plain")),
-            (("  Programs send them by `hooktui emit` or POST /v1/events/TYPE.", "quiet"),),
+        return introduction(
+            "No events yet.",
+            "An event is something that happened, such as a job that failed. It",
+            "goes to each hook that subscribes to its type. This list shows the",
+            "received events and their deliveries.",
+            "",
+            (self.shell.key("emit"), "sends one, starting from a sample"),
+            "Programs send them by `hooktui emit` or POST /v1/events/TYPE.",
         )
 
     def more_heading(self) -> StyledLine:

@@ -52,6 +52,20 @@ def no_match(text: str, rest: str, key: KeyOf) -> tuple[StyledLine, ...]:
     return ((f"  {text}", "plain"),), back
 
 
+def introduction(title: str, *lines: str | tuple[str, str]) -> tuple[StyledLine, ...]:
+    """Return the text of an empty list: a title, then lines that explain it.
+
+    A line is a text, or a key with what it does; an empty text is a blank line.
+    """
+    text: list[StyledLine] = [((f"  {title}", "strong"),), ()]
+    for line in lines:
+        if isinstance(line, str):
+            text.append(((f"  {line}", "quiet"),) if line else ())
+        else:
+            text.append(((f"  {line[0]}", "accent"), (f"  {line[1]}", "plain")))
+    return tuple(text)
+
+
 def unloaded(shell: Shell, error: str = "") -> tuple[StyledLine, ...]:
     """Return the text of a list without rows: loading, or why not and what loads it.
 

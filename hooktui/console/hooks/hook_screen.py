@@ -16,7 +16,7 @@ from hooktui.console.deliveries.delivery_rows import DELIVERY_COMMANDS, Delivery
 from hooktui.console.formatting import short_name
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.filtering import FilterPart
-from hooktui.console.frame.frame_text import no_match
+from hooktui.console.frame.frame_text import introduction, no_match
 from hooktui.console.frame.list_screen import TIMES_S, SortPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions
@@ -140,11 +140,10 @@ class HookScreen(ConsoleScreen):
         key = self.shell.key
         if self.filter.text:
             return no_match("No delivery matches the filter.", "all deliveries", key)
-        return (
-            (("  No deliveries yet.", "strong"),),
-            (),
-            (("  One appears here for each event that this hook subscribes to.", "quiet"),),
-            ((f"  {key('ping')}", "accent"), ("  sends a ping, a test delivery", "plain")),
+        return introduction(
+            "No deliveries yet.",
+            "One appears here for each event that this hook subscribes to.",
+            (key("ping"), "sends a ping, a test delivery"),
         )
 
     def begin(self) -> None:

@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.chosen_rows import ChosenRows
+from hooktui.console.frame.frame_text import introduction
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.columns import columns
@@ -110,17 +111,15 @@ class HooksScreen(ListScreen[Hook]):
             terms = "  Words search name, URL and events; status:failing searches the state."
             text = self.no_match("No hook matches the filter.", "all hooks")
             return (*text, (), ((terms, "quiet"),))
-        demo = f"  To try hooktui first, quit with {key('quit')} and run `hooktui demo`."
-        return (
-            (("  No hooks yet.", "strong"),),
-            (),
-            (("  A hook receives a signed POST for each event that it subscribes to:", "quiet"),),
-            (("  jobs, clusters, or your own types. Failed deliveries are retried.", "quiet"),),
-            (),
-            ((f"  {key('new')}", "accent"), ("  creates the first one", "plain")),
-            ((f"  {key('help')}", "accent"), ("  lists all keys", "plain")),
-            (),
-            ((demo, "quiet"),),
+        return introduction(
+            "No hooks yet.",
+            "A hook receives a signed POST for each event that it subscribes to:",
+            "jobs, clusters, or your own types. Failed deliveries are retried.",
+            "",
+            (key("new"), "creates the first one"),
+            (key("help"), "lists all keys"),
+            "",
+            f"To try hooktui first, quit with {key('quit')} and run `hooktui demo`.",
         )
 
     def on_screen_resume(self) -> None:

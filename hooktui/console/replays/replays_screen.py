@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hooktui.client import calls
+from hooktui.console.frame.frame_text import introduction
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import relabel
 from hooktui.console.replays.replay_actions import ReplayActions
@@ -47,19 +48,10 @@ class ReplaysScreen(ListScreen[Replay]):
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of the empty list: what a replay is, and how to start one."""
-        return (
-            (("  No replays yet.", "strong"),),
-            (),
-            (
-                (
-                    "  A replay sends past events again, at a limited rate; live deliveries go",
-                    "quiet",
-                ),
-            ),
-            (("  first. It can be paused, and continues after a restart of the server.", "quiet"),),
-            (),
-            (
-                (f"  {self.shell.key('replay')}", "accent"),
-                ("  plans one; nothing is sent before you run it", "plain"),
-            ),
+        return introduction(
+            "No replays yet.",
+            "A replay sends past events again, at a limited rate; live deliveries go",
+            "first. It can be paused, and continues after a restart of the server.",
+            "",
+            (self.shell.key("replay"), "plans one; nothing is sent before you run it"),
         )
