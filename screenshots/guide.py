@@ -9,6 +9,7 @@ from textual.strip import Strip
 
 from hooktui.client import AsyncClient
 from hooktui.console.app import ConsoleApp
+from hooktui.console.frame.screen import full_screens
 
 SETTLED_S, PATIENCE_S = 0.3, 20.0
 
@@ -59,7 +60,7 @@ class Guide:
 
     def _asking(self) -> bool:
         """Return whether an answer is still on its way, besides the feed's and an admin's."""
-        return any(screen._changes_due for screen in self.app.navigation.screens()) or any(
+        return any(screen._changes_due for screen in full_screens(self.app)) or any(
             worker.is_running and not worker.name.startswith(_LASTING)
             for worker in self.app.workers
         )

@@ -57,6 +57,7 @@ from recorded_server import recorded_server
 from hooktui.client import AsyncClient, ServerAddress
 from hooktui.console.frame import notices
 from hooktui.console.app import ConsoleApp
+from hooktui.console.frame.screen import full_screens
 from hooktui.console.shell.preferences import ConsoleOptions
 
 # With the usual threshold, collecting garbage was a quarter of the time.
@@ -80,7 +81,7 @@ async def draw(picture: Picture, address: ServerAddress, look: argparse.Namespac
         await guide.sees(picture.shows)
         # Not the temporary folder, which has another name each time.
         app.connection.where = "local server"
-        for screen in app.navigation.screens():
+        for screen in full_screens(app):
             screen.refresh_frame()
         await guide.settled()
         if look.text:

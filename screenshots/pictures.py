@@ -12,6 +12,7 @@ from guide import Guide
 from recorded_day import ACCOUNT
 
 from hooktui.client import calls
+from hooktui.console.frame.screen import front_screen
 
 WIDE, NARROW = (120, 36), (80, 24)
 
@@ -182,7 +183,7 @@ async def rotated(guide: Guide) -> None:
     await guide.sees("24 hours")
     await guide.press("d")
     await guide.sees("a new secret is valid")
-    guide.app.navigation.front().notices.clear()
+    front_screen(guide.app).notices.clear()
 
 
 async def diagnosis(guide: Guide) -> None:

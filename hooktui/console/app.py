@@ -17,7 +17,7 @@ from textual.screen import Screen
 from textual.worker import Worker
 
 from hooktui.console.formatting import short_name
-from hooktui.console.frame.screen import close_front
+from hooktui.console.frame.screen import close_front, front_screen, full_screens
 from hooktui.console.glyphs import ASCII, UNICODE
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.navigation import Navigation
@@ -223,14 +223,14 @@ class ConsoleApp(RestrictedMode):
             return
         name = next((account.name for account in accounts.data if account.id == number), "")
         show = partial(self._show_account, number, name, status)
-        front = self.navigation.front()
+        front = front_screen(self)
         if front is None:
             show()
         else:
             front.leave_all(show)
 
     def _show_account(self, number: int, name: str, status: ServerStatus) -> None:
-        for screen in self.navigation.screens():
+        for screen in full_screens(self):
             screen.keep_state()
         self.account.show(number, name)
         self.status.backlog_trend.clear()
@@ -242,7 +242,7 @@ class ConsoleApp(RestrictedMode):
         self._follow_feed()
         while len(self.screen_stack) > 1:
             close_front(self)
-        for screen in self.navigation.screens():
+        for screen in full_screens(self):
             screen.account_changed()
             screen.refresh_frame()
         self._pass_on(FeedChanges(everything=True))
@@ -306,17 +306,17 @@ class ConsoleApp(RestrictedMode):
     # -- services for screens
 
     def _refresh_frames(self) -> None:
-        for screen in self.navigation.screens():
+        for screen in full_screens(self):
             screen.refresh_frame()
 
     def _pass_on(self, changes: FeedChanges) -> None:
         """Pass feed changes to all screens; a screen applies them when it is in the foreground."""
-        for screen in self.navigation.screens():
+        for screen in full_screens(self):
             screen.add_changes(changes)
 
     def notice(self, text: str, severity: Severity = "plain") -> None:
         """Show a notice on the screen in the foreground."""
-        front = self.navigation.front()
+        front = front_screen(self)
         if front is not None:
             front.notices.show(text, severity)
 
@@ -370,7 +370,7 @@ class ConsoleApp(RestrictedMode):
 
     def _unsaved(self) -> bool:
         """Return whether quitting would lose typed text."""
-        return any(screen.unsaved for screen in self.navigation.screens())
+        return any(screen.unsaved for screen in full_screens(self))
 
     async def on_event(self, event: events.Event) -> None:
         """Limit the reported terminal size; drop input while only the message is drawn."""
@@ -447,7 +447,7 @@ class ConsoleApp(RestrictedMode):
 
     def _keep_state(self) -> None:
         """Fill the session state, which `SessionState.write` writes to its file."""
-        for screen in self.navigation.screens():
+        for screen in full_screens(self):
             screen.keep_state()
             top = top_screen_of(type(screen).__name__)
             if top is not None:

@@ -21,14 +21,6 @@ class Navigation(Navigator):
     def __init__(self, app: App[None]) -> None:
         self._app = app
 
-    def screens(self) -> list[ConsoleScreen]:
-        """Return the full screens of the stack, bottom first."""
-        return full_screens(self._app)
-
-    def front(self) -> ConsoleScreen | None:
-        """Return the full screen in the foreground, below any dialogs."""
-        return front_screen(self._app)
-
     def go(self, top: TopScreen) -> None:
         """Switch to a top screen and close all screens above the bottom one."""
         kind = screen_class(top)
@@ -41,13 +33,13 @@ class Navigation(Navigator):
 
     def show_tab(self, path: str) -> None:
         """Replace the screen in the foreground by another tab of its top screen."""
-        front = self.front()
+        front = front_screen(self._app)
         if front is not None:
             front.leave(_import(path)())
 
     def select(self, heading: str, identity: Hashable) -> None:
         """Move the cursor to a new object in the list of the screen that has the given heading."""
-        for screen in self.screens():
+        for screen in full_screens(self._app):
             for part in screen.parts:
                 if heading == screen.HEADING and isinstance(part, ChosenRows):
                     part.listing.select(identity)
@@ -57,7 +49,7 @@ class Navigation(Navigator):
 
         A key that is meant for the closed screen must not act on another row.
         """
-        for screen in self.screens():
+        for screen in full_screens(self._app):
             for part in screen.parts:
                 if isinstance(part, ChosenRows):
                     part.listing.ask_to_check()
@@ -70,7 +62,7 @@ class Navigation(Navigator):
         """Open the help of the screen in the foreground; selecting a command runs it."""
         from hooktui.console.frame.help import HelpScreen
 
-        front = self.front()
+        front = front_screen(self._app)
         if front is not None:
             self._app.push_screen(HelpScreen(front), front.run_chosen)
 
@@ -96,14 +88,14 @@ class Navigation(Navigator):
     def filter_terms(self, word: str) -> FilterTerms:
         """Return the filter terms of a top screen by name, else of the screen in the foreground."""
         top = next((top for top in TOP_SCREENS if top.name == word), None)
-        screen = self.front() if top is None else screen_class(top)
+        screen = front_screen(self._app) if top is None else screen_class(top)
         return NO_TERMS if screen is None else screen.FILTER_TERMS
 
     async def open_command_line(self, text: str = "") -> None:
         """Open the ``:`` line in the foreground, with a text; return once it has the focus."""
         from hooktui.console.frame.command_line import open_command_bar
 
-        front = self.front()
+        front = front_screen(self._app)
         if front is not None:
             await open_command_bar(front, text)
 

@@ -28,7 +28,7 @@ from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.event_screen import EventScreen
 from hooktui.console.events.events_screen import EventsScreen
-from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.frame.screen import ConsoleScreen, front_screen
 from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from hooktui.console.hooks.form_screen import HookForm, HookTypes
 from hooktui.console.hooks.hook_screen import HookScreen
@@ -98,7 +98,7 @@ class Scene:
     @property
     def notice(self) -> str:
         """The answer in the status line of the screen in front."""
-        front = self.app.navigation.front()
+        front = front_screen(self.app)
         lines = [] if front is None else list(front.query(StatusLine))
         return notice_of(lines[0]) if lines else ""
 
@@ -412,7 +412,7 @@ async def _deliveries(scene: Scene) -> None:
 
 async def _undelivered(scene: Scene) -> None:
     await _at(7)(scene)
-    scene.app.navigation.front().tabs.show(1)
+    front_screen(scene.app).tabs.show(1)
     screen = await scene.on(UndeliveredScreen)
     await _row(scene, screen, lambda: (scene.hook.id, "http_5xx"))
 
@@ -420,7 +420,7 @@ async def _undelivered(scene: Scene) -> None:
 async def _replays(scene: Scene) -> None:
     replay = scene.unfinished()
     await _at(7)(scene)
-    scene.app.navigation.front().tabs.show(2)
+    front_screen(scene.app).tabs.show(2)
     screen = await scene.on(ReplaysScreen)
     await _row(scene, screen, lambda: replay.id)
 
@@ -459,7 +459,7 @@ async def _resolved_alerts(scene: Scene) -> None:
     all_of_account = calls.list_alerts(scene.client.id, state="resolved", kind="replay.finished")
     await scene.console.until(lambda: scene.ask(all_of_account).data)
     await _at(8)(scene)
-    scene.app.navigation.front().tabs.show(1)
+    front_screen(scene.app).tabs.show(1)
     screen = await scene.on(ResolvedAlertsScreen)
     await scene.console.until(lambda: screen.listing.cursor_row is not None)
 

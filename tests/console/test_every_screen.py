@@ -8,7 +8,7 @@ import termios
 
 import pytest
 
-from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.frame.screen import ConsoleScreen, front_screen
 from hooktui.console.navigation import screen_class
 from hooktui.console.registry import BY_NAME, TOP_SCREENS, Command
 from hooktui.console.widgets.chrome import StatusLine
@@ -54,7 +54,7 @@ async def test_a_viewer_sees_at_every_command_of_every_screen_why_not(
         for way in ways:
             way()
             await viewed.shows("(viewer)")
-            screen = app.navigation.front()
+            screen = front_screen(app)
             assert screen is not None
             needy = [screen.command(name) for name in screen.COMMAND_NAMES]
             for command in (one for one in needy if not allows(Role.VIEWER, one.need)):

@@ -5,6 +5,7 @@ from textual.command import CommandPalette
 
 from hooktui.console.command_language import parse
 from hooktui.console.frame.help import HelpScreen
+from hooktui.console.frame.screen import front_screen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.log.log_screen import LiveLogScreen
 from hooktui.console.registry import LINE_COMMANDS, TOP_SCREENS
@@ -194,13 +195,14 @@ async def test_the_palette_finds_every_screen_that_the_line_opens(open_console):
             await console.shows(opens[top.name])
             await console.press("escape")
             await console.hides(opens[top.name])
-        front = console.app.navigation.front
         for one in typed:
             await console.press("ctrl+p", *one.word)
             await console.shows(opens[one.word])
             await console.press("enter")
             heading = one.label.capitalize()
-            await console.until(lambda heading=heading: heading == front().HEADING)
+            await console.until(
+                lambda heading=heading: heading == front_screen(console.app).HEADING
+            )
 
 
 # Red when the brackets of a URL are shown as others, or read as markup.

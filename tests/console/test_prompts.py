@@ -5,7 +5,7 @@ from textual import events
 from textual.widgets import Input
 
 from hooktui.client import calls
-from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.frame.screen import ConsoleScreen, front_screen
 from hooktui.console.hooks.form_fields import FormFields
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.log.log_screen import LiveLogScreen
@@ -243,7 +243,7 @@ async def test_a_notice_is_shown_over_what_hides_the_status_line(open_console, m
         console.app.post_message(events.Paste("one\ntwo"))
         await console.shows("! pasted the first of 2 lines: this field takes one")
         assert console.app.focused.value == "one"
-        console.app.navigation.front().notices.clear()
+        front_screen(console.app).notices.clear()
         await console.hides("pasted")
 
 

@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 from hooktui.client.calls import Call
 from hooktui.client.start import start_server
 from hooktui.console.app import ConsoleApp
+from hooktui.console.frame.screen import front_screen
 from hooktui.console.shell import change_feed, server_connection
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.shell.server_connection import ConnectionState
@@ -100,7 +101,7 @@ async def test_a_server_that_hangs_shows_soon(tmp_path: Path, receiver, monkeypa
             await console.until(lambda: app.connection.state is ConnectionState.LOST)
             await says(console, "did not respond within 4 s; showing the last known data")
             assert "hooktui serve" not in console.text
-            app.navigation.front().notices.clear()
+            front_screen(app).notices.clear()
             await console.shows("the server is not available, trying again…")
             server.send_signal(signal.SIGCONT)
             await console.until(lambda: app.connection.state is ConnectionState.CONNECTED)
@@ -141,7 +142,7 @@ async def test_a_server_that_hangs_is_reported_and_none_is_started(tmp_path: Pat
         async with app.run_test(size=(150, 30)) as pilot:
             console = Console(app, pilot)
             await says(console, "did not respond within 0.3 s")
-            app.navigation.front().notices.clear()
+            front_screen(app).notices.clear()
             await console.shows("the server is not available, trying again…")
             await console.shows("Not loaded; the data loads once the server is available.")
             monkeypatch.setattr(server_connection, "RESPONDS_WITHIN_S", LIMIT_S)
@@ -181,7 +182,7 @@ async def test_the_status_line_says_why_there_is_no_connection(tmp_path: Path):
     async with server, app.run_test(size=(150, 30)) as pilot:
         console = Console(app, pilot)
         await console.shows(f"the server at {address} closed the connection")
-        app.navigation.front().notices.clear()
+        front_screen(app).notices.clear()
         await console.shows(f"not connected, trying again… · the server at {address} closed")
         server.close()
         await console.shows(f"no server responds at {address}")
