@@ -92,35 +92,26 @@ def sections_of(
     delivery: DeliveryDetail, attempt: Attempt | None, related: RelatedData
 ) -> list[Section]:
     """Return the response of an attempt (if any), next attempts, request, related deliveries."""
+    request, signed = delivery.request, delivery.string_signed
     sections = [] if attempt is None else _response(attempt, related.glyphs)
     sections += _coming(delivery, related)
-    if delivery.request is not None:
-        sections += _request(delivery, delivery.request)
+    if request is not None:
+        sections += _request(delivery, request)
     else:
-        words = NO_BODY if delivery.string_signed is None else NO_HOOK
+        words = NO_BODY if signed is None else NO_HOOK
         sections.append(Section("Request", text=words, kind="words"))
-    if delivery.string_signed is not None:
-        sections.append(
-            Section(
-                "What webhook-signature signs",
-                f"id.timestamp.body, {_bytes_of(delivery.string_signed)}",
-                text=delivery.string_signed,
-                opened=False,
-                kind="words",
-            )
-        )
-    hash_name = None if delivery.request is None else hash_of(delivery.request)
-    if delivery.request is not None and hash_name is not None:
-        sections.append(
-            Section(
-                "What X-Hook-Signature signs",
-                f"the body alone, byte by byte; {mac_name(hash_name)} in hex",
-                text=delivery.request.body,
-                opened=False,
-                kind="words",
-            )
-        )
+    if signed is not None:
+        note = f"id.timestamp.body, {_bytes_of(signed)}"
+        sections.append(_signed("webhook-signature", note, signed))
+    hash_name = None if request is None else hash_of(request)
+    if request is not None and hash_name is not None:
+        note = f"the body alone, byte by byte; {mac_name(hash_name)} in hex"
+        sections.append(_signed("X-Hook-Signature", note, request.body))
     return sections + _family(delivery, related)
+
+
+def _signed(header: str, note: str, text: str) -> Section:
+    return Section(f"What {header} signs", note, text=text, opened=False, kind="words")
 
 
 def _coming(delivery: DeliveryDetail, related: RelatedData) -> list[Section]:
