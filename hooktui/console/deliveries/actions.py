@@ -183,11 +183,8 @@ class DeliveryActions(ScreenPart):
             done = await self._screen.call(call, doing)
             if done is None:
                 return
-            cancelled, sending, after = (
-                cancelled + done.cancelled,
-                sending + done.sending,
-                done.next,
-            )
+            cancelled, sending = cancelled + done.cancelled, sending + done.sending
+            after = done.next
             if after is None:
                 break
         words = f"{counted(cancelled, 'delivery')} cancelled"

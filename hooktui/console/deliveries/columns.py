@@ -15,7 +15,7 @@ from hooktui.console.deliveries.text import (
 )
 from hooktui.console.formatting import moment, took
 from hooktui.console.glyphs import Glyphs
-from hooktui.console.widgets.styled import StyledLine, StyledText
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import format_duration
 from hooktui.domain.deliveries import DeliveryStatus, Outcome
@@ -121,12 +121,11 @@ def phases_bar(phases: Phases, longest_ms: float, width: int, glyphs: Glyphs) ->
     waiting = cells - set_up  # all of the rest if no response was received
     if phases.first_byte is not None:
         waiting = min(waiting, round(cells * phases.first_byte / total))
-    pieces: tuple[StyledText, ...] = (
+    return (
         (glyphs.bar_set_up * set_up, "quiet"),
         (glyphs.bar_waiting * waiting, "accent"),
         (glyphs.bar_reading * (cells - set_up - waiting), "quiet"),
     )
-    return pieces
 
 
 def step_columns(

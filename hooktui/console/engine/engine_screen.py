@@ -159,7 +159,9 @@ class EngineScreen(ConsoleScreen):
         return self._pause_or_resume(pause=not self.paused)
 
     async def _pause_or_resume(self, *, pause: bool) -> None:
+        call, doing = calls.resume(), "resuming delivery"
         if pause:
+            call, doing = calls.pause(), "pausing all delivery"
             status = self.shell.status.latest
             waiting = 0 if status is None else status.backlog.count
             as_now = f" ({counted(waiting, 'delivery')} now)" if waiting else ""
@@ -170,9 +172,6 @@ class EngineScreen(ConsoleScreen):
             )
             if not await confirmed(self, "Pause all delivery", details, "delivery was not paused"):
                 return
-        call, doing = calls.resume(), "resuming delivery"
-        if pause:
-            call, doing = calls.pause(), "pausing all delivery"
         state = await self.call(call, doing)
         if state is not None:
             await self._ask()
