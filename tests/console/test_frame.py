@@ -93,7 +93,7 @@ def hanging():
 
 
 def note():
-    line = Note()
+    line = Note(id="note")
     return line, line.show
 
 

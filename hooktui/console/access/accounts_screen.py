@@ -121,20 +121,17 @@ class NameQuestion(ConsoleDialog[str]):
 
     def compose(self) -> ComposeResult:
         """Compose the texts and the input."""
+        keys = f"Enter creates it, {self.shell.key('back')} cancels."
         with Vertical(classes="dialog"):
-            yield Note(id="title")
-            yield Note(id="details")
+            yield Note("New account", "strong", id="title")
+            yield Note(f"It has hooks, events and tokens of its own. {keys}", id="details")
             yield Input(self._before, placeholder="name", compact=True, select_on_focus=False)
-            yield Note(id="wrong")
+            yield Note(self._failed, "bad", id="wrong")
 
     def on_mount(self) -> None:
-        """Set up the texts."""
-        self.query_one("#title", Note).show("New account", "strong")
-        keys = f"Enter creates it, {self.shell.key('back')} cancels."
-        self.query_one("#details", Note).show(f"It has hooks, events and tokens of its own. {keys}")
+        """Set up the input."""
         self.query_one(Input).cursor_blink = False
         self.query_one(Input).focus()
-        self.query_one("#wrong", Note).show(self._failed, "bad")
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Validate the name while it is typed."""

@@ -61,7 +61,8 @@ class TokenForm(ConsoleScreen):
                     yield Static(label, classes="label", markup=False)
                     yield field
                 yield Note(id=f"note-{field.id}")
-            yield Note(id="summary")
+            words = f"{self.shell.key('save')} creates it; the token is shown only once."
+            yield Note(words, id="summary")
 
     def begin(self) -> None:
         """Set up the fields and focus the name."""
@@ -106,8 +107,6 @@ class TokenForm(ConsoleScreen):
             if "account" in fields
             else "including those created later"
         )
-        words = f"{self.shell.key('save')} creates it; the token is shown only once."
-        self.query_one("#summary", Note).show(words, "quiet")
 
     on_input_changed = on_control_changed = _check_form
 
@@ -169,20 +168,19 @@ class NewTokenScreen(ConsoleScreen):
 
     def compose_body(self) -> ComposeResult:
         """Compose the token, between a note about it and a note about its use."""
-        yield Note(id="about")
-        yield TokenLine()
-        yield Note(id="how")
-
-    def begin(self) -> None:
-        """Set up the notes and reveal the token."""
-        super().begin()
         key = self.shell.key
-        self.query_one("#about", Note).show(
+        yield Note(
             "This token is shown here and never again: hooktui keeps only a hash of it. Copy it"
             f" before you leave; {key('copy')} copies it, {key('reveal')} shows it again.",
             "plain",
+            id="about",
         )
-        self.query_one("#how", Note).show(self._how())
+        yield TokenLine()
+        yield Note(self._how(), id="how")
+
+    def begin(self) -> None:
+        """Reveal the token."""
+        super().begin()
         self._reveal()
 
     def _how(self) -> str:

@@ -109,14 +109,9 @@ class Question(ConsoleDialog[str]):
         with Vertical(classes="dialog") as dialog:
             dialog.styles.width = _WIDTH
             dialog.styles.max_width = "96%"
-            yield Note(id="title")
-            yield Note(id="details")
+            yield Note(self._title, "strong", id="title")
+            yield Note(self._details, "plain", id="details")
             yield ShortList([ShortRow(a.value, a.key, a.words) for a in self._options])
-
-    def on_mount(self) -> None:
-        """Set up the texts."""
-        self.query_one("#title", Note).show(self._title, "strong")
-        self.query_one("#details", Note).show(self._details, "plain")
 
     def on_short_list_chosen(self, message: ShortList.Chosen) -> None:
         """Return the option that was chosen from the list."""

@@ -45,7 +45,8 @@ class HelpScreen(ConsoleDialog[str]):
     def compose(self) -> ComposeResult:
         """Compose the list."""
         with Vertical(classes="dialog"):
-            yield Note(id="title")
+            title = f"{self._for_screen.HEADING}: keys; {self.shell.key('open')} runs one"
+            yield Note(title, "strong", id="title")
             yield WindowedList(
                 _columns(),
                 OnePage(lambda: self._offers),
@@ -56,11 +57,9 @@ class HelpScreen(ConsoleDialog[str]):
             yield Note(id="moves")
 
     def on_mount(self) -> None:
-        """Set up the texts and the list."""
+        """Set up the list, and the keys that move in it."""
         # Keys without labels: they are self-explanatory, and must fit one line of 80 cells.
         self._moves = "  ".join(self.shell.key(command.name) for command in MOVES) + "  move"
-        runs = f"{self.shell.key('open')} runs one"
-        self.query_one("#title", Note).show(f"{self._for_screen.HEADING}: keys; {runs}", "strong")
         self.query_one("#moves", Note).show(self._moves, "quiet")
         listing = self.query_one(WindowedList)
         listing.styles.height = len(self._offers) + 1

@@ -155,14 +155,12 @@ class EventDialog(ConsoleDialog[None]):
     def compose(self) -> ComposeResult:
         """Compose the title and the body."""
         with Vertical(classes="dialog"):
-            yield Note(id="title")
+            title = f"Event {self._event_id}; {self.shell.key('back')} goes back to the form"
+            yield Note(title, "strong", id="title")
             yield DocumentView(id="body")
 
     def on_mount(self) -> None:
-        """Set up the title and load the event."""
-        back = self.shell.key("back")
-        title = f"Event {self._event_id}; {back} goes back to the form"
-        self.query_one(Note).show(title, "strong")
+        """Load the event."""
         self.run_worker(self._read())
 
     async def _read(self) -> None:

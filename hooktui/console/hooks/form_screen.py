@@ -390,13 +390,8 @@ class HookTypes(ConsoleScreen):
 
     def compose_body(self) -> ComposeResult:
         """Compose the list with a hint above it."""
-        yield Note(id="hint")
+        yield Note("Choose where the new hook sends its events:", id="hint")
         yield ShortList(TYPES, id="types")
-
-    def begin(self) -> None:
-        """Set up the hint."""
-        super().begin()
-        self.query_one("#hint", Note).show("Choose where the new hook sends its events:")
 
     def open(self) -> None:
         """Open the form of the type under the cursor."""

@@ -181,6 +181,10 @@ class Note(LineWidget):
     text = ""
     _tone: StyleName = "quiet"
 
+    def __init__(self, text: str = "", tone: StyleName = "quiet", *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.show(text, tone)
+
     def show(self, text: str, tone: StyleName = "quiet") -> None:
         """Update the text; an empty text hides the note."""
         if (text, tone) != (self.text, self._tone):
