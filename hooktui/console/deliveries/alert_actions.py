@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 from hooktui.client.calls import Call
-from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.dialogs import DialogOption, ask
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.domain.clock import format_duration
@@ -72,12 +72,12 @@ class AlertActions(ScreenPart, Generic[T]):
             "7": (7 * _DAY_S, "7 days"),
         }
         options = [DialogOption(key, words, key) for key, (_, words) in choices.items()]
-        question = Question(
+        answer = await ask(
+            self._screen,
             f"Snooze {name}?",
             "Alert hooks are notified again if it lasts longer.",
             [DialogOption("n", "Cancel", ""), *options],
         )
-        answer = await self._screen.app.push_screen_wait(question)
         if not answer:
             self._screen.notice("no alert was snoozed")
             return

@@ -20,7 +20,7 @@ from hooktui.client import calls
 from hooktui.console.events.event_screen import EventScreen
 from hooktui.console.events.text import accepted_words
 from hooktui.console.formatting import size
-from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.dialogs import DialogOption, ask
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import KeyOf, relabel
 from hooktui.console.shell.server_calls import Severity
@@ -203,10 +203,8 @@ class EmitScreen(ConsoleScreen):
 
     def heading(self) -> StyledLine:
         """Return the heading with the chosen type."""
-        left: StyledLine = ((f" {self.HEADING}", "strong"),)
-        if self._type:
-            left = (*left, (f"  {self._type}", "accent"))
-        return left
+        chosen = f"  {self._type}" if self._type else ""
+        return ((f" {self.HEADING}", "strong"), (chosen, "accent"))
 
     # -- the type
 
@@ -329,7 +327,7 @@ class EmitScreen(ConsoleScreen):
             DialogOption("l", "leave", "leave"),
         ]
         title = f"{sent.id}  {accepted_words(sent)}"
-        answer = await self.app.push_screen_wait(Question(title, f"{sent.type} accepted.", options))
+        answer = await ask(self, title, f"{sent.type} accepted.", options)
         if answer == "open":
             self.leave(EventScreen(sent.id))
         elif answer == "leave":

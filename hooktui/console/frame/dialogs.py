@@ -126,6 +126,13 @@ class Question(ConsoleDialog[str]):
                 return
 
 
+async def ask(
+    screen: ConsoleScreen, title: str, details: str, options: Sequence[DialogOption]
+) -> str | None:
+    """Ask a `Question` over a screen, and return the value of the chosen option; None for Esc."""
+    return await screen.app.push_screen_wait(Question(title, details, options))
+
+
 async def confirmed(
     screen: ConsoleScreen, act: str, details: str, declined: str, no: str = "Cancel", yes: str = ""
 ) -> bool:
@@ -134,7 +141,7 @@ async def confirmed(
     ``no`` and ``yes`` are the texts of the options; the second one is that of the act if empty.
     """
     options = [DialogOption("n", no, "no"), DialogOption("y", yes or act, "yes")]
-    if await screen.app.push_screen_wait(Question(f"{act}?", details, options)) == "yes":
+    if await ask(screen, f"{act}?", details, options) == "yes":
         return True
     screen.notice(declined)
     return False
@@ -153,7 +160,7 @@ class CopyForm:
 async def copy_as(screen: ConsoleScreen, details: str, forms: Sequence[CopyForm]) -> None:
     """Let the user choose one of several forms, and copy it; Esc copies nothing."""
     options = [DialogOption(form.key, form.words, form.key) for form in forms]
-    chosen = await screen.app.push_screen_wait(Question("Copy as …", details, options))
+    chosen = await ask(screen, "Copy as …", details, options)
     for form in forms:
         if form.key == chosen:
             await screen.copy_text(form.text, form.name)

@@ -15,7 +15,7 @@ from textual.app import ComposeResult
 from hooktui.client import calls
 from hooktui.console.deliveries.text import attempt_times
 from hooktui.console.formatting import short_name, with_local_times
-from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.dialogs import DialogOption, ask
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks import form_values
 from hooktui.console.hooks.dry_run import DryRunLines
@@ -298,17 +298,13 @@ class HookForm(ConsoleScreen):
             if both
             else "You changed different fields; both changes can be kept."
         )
-        answer = await self.app.push_screen_wait(
-            Question(
-                "Someone else changed this hook while you were editing",
-                details,
-                (
-                    DialogOption("r", "load their version and keep my edits", "reload"),
-                    DialogOption("o", "overwrite their version with mine", "overwrite"),
-                    DialogOption("b", "back to my form", "back"),
-                ),
-            )
+        options = (
+            DialogOption("r", "load their version and keep my edits", "reload"),
+            DialogOption("o", "overwrite their version with mine", "overwrite"),
+            DialogOption("b", "back to my form", "back"),
         )
+        title = "Someone else changed this hook while you were editing"
+        answer = await ask(self, title, details, options)
         if answer is None or answer == "back":
             return
         merged = form_values.rebased(self.before, self.values(), theirs)
@@ -329,7 +325,7 @@ class HookForm(ConsoleScreen):
         )
         details = "It was not saved. A new hook has another number and another secret."
         title = f"Hook {hook.id} was deleted while you were editing"
-        answer = await self.app.push_screen_wait(Question(title, details, options))
+        answer = await ask(self, title, details, options)
         if answer != "create" or self.hook is None:
             return
         self.hook, self.before = None, form_values.new_values()

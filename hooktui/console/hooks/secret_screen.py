@@ -14,7 +14,7 @@ from textual.app import ComposeResult
 from hooktui.client import calls
 from hooktui.console.formatting import moment
 from hooktui.console.frame.bulk import BulkRunner
-from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.dialogs import DialogOption, ask
 from hooktui.console.frame.frame_text import end_reason
 from hooktui.console.frame.revealing import RevealTimer
 from hooktui.console.frame.screen import ConsoleScreen
@@ -211,14 +211,13 @@ class SecretScreen(ConsoleScreen):
             words = "finish the rotation: only the newest secret stays valid"
             options.insert(0, DialogOption("f", words, "f"))
         name = named(self.hook)
-        answer = await self.app.push_screen_wait(
-            Question(
-                f"Rotate the secret of {name}?",
-                "While both are valid, webhook-signature carries one signature of each, and"
-                " X-Hook-Signature stays with the old one until the rotation ends: a receiver that"
-                " gets the new secret in time never rejects a delivery.",
-                [DialogOption("c", "cancel", "c"), *options],
-            )
+        answer = await ask(
+            self,
+            f"Rotate the secret of {name}?",
+            "While both are valid, webhook-signature carries one signature of each, and"
+            " X-Hook-Signature stays with the old one until the rotation ends: a receiver that"
+            " gets the new secret in time never rejects a delivery.",
+            [DialogOption("c", "cancel", "c"), *options],
         )
         if answer == "f":
             call, doing = calls.finish_rotation(self.hook.id), f"finishing the rotation of {name}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Final
 
 from hooktui.client import calls
-from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.dialogs import DialogOption, ask
 from hooktui.console.frame.parts import Handler, ScreenPart, acts_on
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import Command, relabel
@@ -88,12 +88,8 @@ class ReplayActions(ScreenPart):
         if replay.progress.waiting:  # includes early retries, which are not cancelled
             words = "Abort, and cancel the pending deliveries that it created"
             options.append(DialogOption("c", words, "cancel"))
-        question = Question(
-            f"Abort replay {replay.id}?",
-            "It cannot be resumed; a new replay can send the rest.",
-            options,
-        )
-        answer = await self._screen.app.push_screen_wait(question)
+        details = "It cannot be resumed; a new replay can send the rest."
+        answer = await ask(self._screen, f"Abort replay {replay.id}?", details, options)
         if not answer:
             self._screen.notice("the replay was not aborted")
             return
