@@ -91,12 +91,11 @@ class DeliveryScreen(ConsoleScreen):
 
     def heading(self) -> StyledLine:
         """Return the heading: the delivery, its event type and its hook."""
-        left: StyledLine = ((f" Delivery {self.delivery_id}", "strong"),)
-        delivery = self.delivery
+        delivery, about = self.delivery, ""
         if delivery is not None:
             name = self.shell.account.hook_names.get(delivery.hook, "")
-            left = (*left, (f"  {delivery.event_type} to hook {delivery.hook} {name}", "plain"))
-        return left
+            about = f"  {delivery.event_type} to hook {delivery.hook} {name}"
+        return ((f" Delivery {self.delivery_id}", "strong"), (about, "plain"))
 
     def compose_body(self) -> ComposeResult:
         """Compose the status, the timeline and the text."""

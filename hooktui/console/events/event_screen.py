@@ -76,10 +76,8 @@ class EventScreen(ConsoleScreen):
 
     def heading(self) -> StyledLine:
         """Return the heading: the event and its type."""
-        left: StyledLine = ((f" Event {self.event_id}", "strong"),)
-        if self.event is not None:
-            left = (*left, (f"  {self.event.type}", "plain"))
-        return left
+        event_type = "" if self.event is None else f"  {self.event.type}"
+        return ((f" Event {self.event_id}", "strong"), (event_type, "plain"))
 
     def compose_body(self) -> ComposeResult:
         """Compose the summary, the list of hooks and the body."""

@@ -54,10 +54,9 @@ class ReplayScreen(ConsoleScreen):
 
     def heading(self) -> StyledLine:
         """Return the heading: the replay, its state and its creator."""
-        left: StyledLine = ((f" Replay {self.replay_id}", "strong"),)
-        if self.replay is not None:
-            left = (*left, (f"  {self.replay.state}, by {self.replay.created_by}", "plain"))
-        return left
+        replay = self.replay
+        about = "" if replay is None else f"  {replay.state}, by {replay.created_by}"
+        return ((f" Replay {self.replay_id}", "strong"), (about, "plain"))
 
     def compose_body(self) -> ComposeResult:
         """Compose the summary above the list of hooks."""
