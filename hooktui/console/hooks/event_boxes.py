@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
 from textual import events as textual_events
@@ -21,7 +21,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from hooktui.console.registry import BY_NAME, cursor_after, move_bindings
-from hooktui.console.widgets.styled import LineWidget, StyleName
+from hooktui.console.widgets.styled import LineWidget
 from hooktui.domain.text import visible
 from hooktui.domain.wire.events import Catalogue, EventGroup
 
@@ -122,10 +122,6 @@ def subscription_words(catalogue: Catalogue, events: Iterable[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-_NAME_TONES: Final[dict[bool, StyleName]] = {True: "plain", False: "strong"}
-"""Style of a name: of a type in a group (True), of a group or an unknown type (False)."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Row:
     """One line: a group (``event_type`` is None) or a type (``group`` is None if it is unknown)."""
@@ -205,7 +201,7 @@ class EventBoxes(LineWidget, can_focus=True):
         return self.strip(
             (
                 (f"{indent}[{tick.value}] ", "plain" if tick is Tick.NONE else "good"),
-                (name, _NAME_TONES[in_group]),
+                (name, "plain" if in_group else "strong"),
                 (f"  {row.description}", "quiet"),
             ),
             self.size.width,
