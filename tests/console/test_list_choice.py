@@ -276,7 +276,7 @@ async def test_a_row_is_found_from_either_end(count: int, wanted: int, descendin
 @given(st.lists(st.integers(0, 9), max_size=8, unique=True), st.booleans(), st.booleans())
 def test_a_list_without_the_chosen_row_has_none_chosen(rows, filtered, awaited):
     choice = RowChoice()
-    (choice.expect if awaited else choice.choose)(4)
+    choice.choose(4, awaited=awaited)
     position = choice.settle({row: at for at, row in enumerate(rows)}.get, filtered=filtered)
     if 4 in rows:
         assert (position, choice.row) == (rows.index(4), 4)

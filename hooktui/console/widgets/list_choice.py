@@ -41,13 +41,9 @@ class RowChoice:
     awaited: bool = False
     removed: set[Hashable] = field(default_factory=set)
 
-    def choose(self, identity: Hashable) -> None:
-        """Choose a row."""
-        self.row, self.left, self.awaited = identity, None, False
-
-    def expect(self, identity: Hashable) -> None:
-        """Choose a row that may not be listed yet."""
-        self.row, self.left, self.awaited = identity, None, True
+    def choose(self, identity: Hashable, *, awaited: bool = False) -> None:
+        """Choose a row; ``awaited``: it may not be listed yet."""
+        self.row, self.left, self.awaited = identity, None, awaited
 
     def remove(self, identities: Iterable[Hashable]) -> None:
         """Record that the user deleted rows."""

@@ -162,7 +162,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     def select(self, identity: Hashable) -> None:
         """Move the cursor to a row as soon as it is listed, such as one that was just created."""
-        self.choice.expect(identity)
+        self.choice.choose(identity, awaited=True)
         if not self.put_cursor_on(identity) and self.loaded:
             self._in_background(self.reload)
 
