@@ -4,9 +4,13 @@ from textual.app import App, ComposeResult
 from textual.containers import VerticalScroll
 from textual.widget import Widget
 
+from hooktui.console.glyphs import UNICODE
+
 
 class BareApp(App[None]):
     """Shows widgets below one another in a part that scrolls."""
+
+    glyphs = UNICODE
 
     def __init__(self, *widgets: Widget) -> None:
         super().__init__()

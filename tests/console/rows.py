@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from textual.app import App, ComposeResult
 
+from hooktui.console.glyphs import UNICODE
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.table import Column
 from hooktui.console.widgets.windowed_list import WindowedList
@@ -61,6 +62,8 @@ class Rows:
 
 class ListApp(App[None]):
     """An app of one list; remembers what was opened."""
+
+    glyphs = UNICODE
 
     def __init__(self, source: Rows, **options: object) -> None:
         super().__init__()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from hooktui.client import calls
 from hooktui.client.start import start_server
 from hooktui.console.app import ConsoleApp
-from hooktui.console.glyphs import UNICODE
 from hooktui.console.hooks.history import HookHistory
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.widgets.windowed_list import WindowedList
@@ -242,7 +241,7 @@ class RecordingApp(BareApp):
 
 # Red when a refusal is a notice that goes away, and an empty list that says nothing was done.
 async def test_a_history_that_may_not_be_read_says_why():
-    history = HookHistory(Forbidden(), lambda: 0, UNICODE, id="history")
+    history = HookHistory(Forbidden(), lambda: 0, id="history")
     app = RecordingApp(history)
     async with app.run_test(size=(80, 24)) as pilot:
         await history.listing.reload()

@@ -41,6 +41,8 @@ def line(number: int, *, hook: int = 1, status: str = "delivered", result: str =
 
 
 class LogApp(App[None]):
+    glyphs = UNICODE
+
     def __init__(self, capacity: int = 1000) -> None:
         super().__init__()
         self.buffer = LogBuffer(capacity)

@@ -106,7 +106,6 @@ class DeliveryScreen(ConsoleScreen):
             OnePage(lambda: steps_of(self.delivery)),
             lambda step: step.number,
             empty=((("  No attempt yet.", "quiet"),),),
-            glyphs=shell.glyphs,
             id="attempts",
         )
         yield self.timeline

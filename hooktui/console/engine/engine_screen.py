@@ -63,7 +63,6 @@ class EngineScreen(ConsoleScreen):
             lambda row: row.hook,
             empty=self.empty_lines(),
             markable=False,
-            glyphs=shell.glyphs,
             id="hooks",
         )
         yield self._facts

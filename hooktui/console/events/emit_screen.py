@@ -165,7 +165,6 @@ class EmitScreen(ConsoleScreen):
             lambda row: row.id,
             empty=((("  No event type matches.", "plain"),),),
             markable=False,
-            glyphs=self.shell.glyphs,
             id="types",
         )
         yield self._types

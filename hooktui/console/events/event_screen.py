@@ -90,7 +90,6 @@ class EventScreen(ConsoleScreen):
             lambda row: row.hook,
             empty=(((f"  This account has no hooks; {makes} creates one.", "plain"),),),
             markable=False,
-            glyphs=shell.glyphs,
             id="decisions",
         )
         yield self.listing

@@ -52,7 +52,6 @@ class HelpScreen(ConsoleDialog[str]):
                 OnePage(lambda: self._offers),
                 lambda offer: offer.command.name,
                 markable=False,
-                glyphs=self.shell.glyphs,
             )
             yield Note(id="moves")
 

@@ -212,7 +212,6 @@ class ListScreen(ConsoleScreen, Generic[T]):
             markable=self.MARKABLE,
             sort=self.SORT,
             descending=self.DESCENDING or self.NEWEST_FIRST,
-            glyphs=self.shell.glyphs,
             id="list",
         )
         yield self.listing

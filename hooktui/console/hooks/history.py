@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from hooktui.console.formatting import moment, since_words
-from hooktui.console.glyphs import Glyphs
 from hooktui.console.widgets.document_lines import Section
 from hooktui.console.widgets.document_view import DocumentView
 from hooktui.console.widgets.page_window import PageSource
@@ -151,7 +150,6 @@ class HookHistory(Vertical):
         self,
         source: PageSource[AuditEntry],
         clock: Callable[[], int],
-        glyphs: Glyphs,
         *,
         id: str,  # noqa: A002 - Textual's word
     ) -> None:
@@ -163,7 +161,6 @@ class HookHistory(Vertical):
             lambda entry: entry.id,
             empty=_EMPTY,
             markable=False,
-            glyphs=glyphs,
             id="entries",
         )
         self.entry = DocumentView(id="entry")

@@ -130,7 +130,6 @@ class HookScreen(ConsoleScreen):
             empty=self.empty_lines(),
             sort="id",
             descending=True,
-            glyphs=shell.glyphs,
             id=DELIVERIES,
         )
         yield from self.tabs.compose(self.listing)

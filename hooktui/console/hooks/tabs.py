@@ -99,7 +99,7 @@ class TabSet(ScreenPart):
         self._plots = Plots(shell.glyphs, id=HEALTH)
         self._events = DocumentView(id=EVENTS)
         self._settings = DocumentView(id=SETTINGS)
-        self._history = HookHistory(self, shell.clock, shell.glyphs, id=HISTORY)
+        self._history = HookHistory(self, shell.clock, id=HISTORY)
         self._listing = deliveries
         yield self._tab_line
         with self._switcher:

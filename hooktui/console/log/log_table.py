@@ -70,7 +70,7 @@ class LogTable(Table, inherit_bindings=False):
     Args:
         buffer: where the lines are.
         names: names of hooks by id; may grow later.
-        glyphs: glyphs of the states.
+        glyphs: glyphs of the results.
         caption: whether line 0 shows a caption (in a pane) or the column titles (on a screen).
     """
 
@@ -84,7 +84,6 @@ class LogTable(Table, inherit_bindings=False):
     ) -> None:
         super().__init__(id="log")
         self.buffer = buffer
-        self.glyphs = glyphs
         self.following = True
         self.wrapped = False
         self.filter: Filter | None = None

@@ -66,7 +66,6 @@ class ReplayScreen(ConsoleScreen):
             OnePage(lambda: () if self.replay is None else self.replay.hooks),
             lambda hook: hook.hook,
             markable=False,
-            glyphs=self.shell.glyphs,
             id="hooks",
         )
         yield self._hooks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar, cast
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -13,7 +13,8 @@ from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from hooktui.console.glyphs import UNICODE, Glyphs
+from hooktui.console.glyphs import Glyphs
+from hooktui.console.shell.contract import Shell
 from hooktui.console.widgets.styled import LineWidget, StyledLine, StyleName, cells_of, fit
 from hooktui.domain.text import visible
 
@@ -175,8 +176,6 @@ class Table(LineWidget, ScrollView, inherit_bindings=False):
     }
     """
 
-    glyphs: Glyphs = UNICODE
-
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in every widget
         super().__init__(id=id)
         self._needs: dict[str, int] = {}
@@ -188,6 +187,11 @@ class Table(LineWidget, ScrollView, inherit_bindings=False):
         needs_of(columns, rows, self._needs)
         self._placed = place(columns, self.line_width - MARGIN, self._needs)
         return self._placed != before
+
+    @property
+    def glyphs(self) -> Glyphs:
+        """The glyphs of the app."""
+        return cast("Shell", self.app).glyphs
 
     @property
     def top(self) -> int:

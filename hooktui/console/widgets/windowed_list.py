@@ -19,7 +19,6 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.worker import Worker
 
-from hooktui.console.glyphs import UNICODE, Glyphs
 from hooktui.console.registry import move_bindings
 from hooktui.console.widgets.list_choice import Load, Marks, RowChoice, StaleReason, search_chosen
 from hooktui.console.widgets.page_window import MAX_PAGES, PAGE, PageSource, PageWindow
@@ -84,7 +83,6 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         markable: bool = True,
         sort: str | None = None,
         descending: bool = False,
-        glyphs: Glyphs = UNICODE,
         id: str | None = None,  # noqa: A002 - as in every widget
     ) -> None:
         super().__init__(id=id)
@@ -94,11 +92,10 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         self.row_id = row_id
         self.empty = tuple(empty)
         self.markable = markable
-        self.glyphs = glyphs
         self.cursor = 0
         self.marks: Marks[T] = Marks()
         self.loaded = False
-        self._unloaded: tuple[StyledLine, ...] = ((("  loading" + glyphs.ellipsis, "quiet"),),)
+        self._unloaded: tuple[StyledLine, ...] = ()
         self.choice = RowChoice()
         self._asked = self._arrived = 0  # counts of lists in another order, or with other rows
         self._is_another = False
