@@ -132,7 +132,7 @@ class HookScreen(ConsoleScreen):
             descending=True,
             id=DELIVERIES,
         )
-        yield from self.tabs.compose(self.listing)
+        yield from self.tabs.compose()
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of an empty list, or of a filter without matches."""

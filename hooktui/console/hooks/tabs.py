@@ -24,11 +24,9 @@ from hooktui.console.widgets.document_view import DocumentView
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.plot import Plots
 from hooktui.console.widgets.styled import StyledLine
-from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.wire.access import AuditEntry
-from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.hooks import Hook, HookHealth
 from hooktui.domain.wire.pages import Page
 
@@ -91,7 +89,7 @@ class TabSet(ScreenPart):
             return "there is nothing to open here; left and right move the mark"
         return end_reason(name, self._tab_line.chosen, len(TABS), "tab")
 
-    def compose(self, deliveries: WindowedList[Delivery]) -> ComposeResult:
+    def compose(self) -> ComposeResult:
         """Compose the line of tabs, and all tabs with the deliveries first."""
         shell = self._screen.shell
         self._tab_line = TabLine(TABS, shell.key, self.show)
@@ -100,10 +98,9 @@ class TabSet(ScreenPart):
         self._events = DocumentView(id=EVENTS)
         self._settings = DocumentView(id=SETTINGS)
         self._history = HookHistory(self, shell.clock, id=HISTORY)
-        self._listing = deliveries
         yield self._tab_line
         with self._switcher:
-            yield self._listing
+            yield self._screen.listing
             yield self._plots
             yield self._events
             yield self._settings
@@ -144,7 +141,7 @@ class TabSet(ScreenPart):
         """Return the name and text of the item to copy in the visible tab, or None."""
         match self.current:
             case "deliveries":
-                delivery = self._listing.cursor_row
+                delivery = self._screen.listing.cursor_row
                 return None if delivery is None else ("the delivery's id", delivery.id)
             case "health":
                 return None if self._health is None else ("the marked step", self._plots.step_text)
@@ -208,7 +205,7 @@ class TabSet(ScreenPart):
         """Load the data of the visible tab."""
         match self.current:
             case "deliveries":
-                await self._listing.reload()
+                await self._screen.listing.reload()
             case "history":
                 await self._history.listing.reload()
             case "health" | "events":
