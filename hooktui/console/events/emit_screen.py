@@ -26,7 +26,7 @@ from hooktui.console.registry import KeyOf, relabel
 from hooktui.console.shell.server_calls import Severity
 from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.console.widgets.chrome import OneLine
-from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.page_window import OnePage
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.console.widgets.windowed_list import WindowedList
@@ -35,7 +35,6 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.domain.etl_samples import EMPTY, sample
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.events import AcceptedEvent, Catalogue
-from hooktui.domain.wire.pages import Page
 
 MAX_BYTES: Final = 256 * 1024
 """The maximum size of an event that the server accepts."""
@@ -46,7 +45,6 @@ class TypeRow:
     """A row of the list of event types; ``group`` is empty if the row above has the same group."""
 
     id: str
-    name: str
     description: str
     group: str
 
@@ -62,7 +60,7 @@ def type_rows(catalogue: Catalogue, words: str) -> list[TypeRow]:
         for kind in group.types:
             text = f"{kind.id} {kind.name} {kind.description}".casefold()
             if all(word in text for word in searched):
-                rows.append(TypeRow(kind.id, kind.name, kind.description, heading))
+                rows.append(TypeRow(kind.id, kind.description, heading))
                 heading = ""
     return rows
 
@@ -161,7 +159,7 @@ class EmitScreen(ConsoleScreen):
         yield Input(placeholder="search event types; up and down choose", compact=True, id="words")
         self._types = WindowedList(
             TYPE_COLUMNS,
-            self,
+            OnePage(self._matching_types),
             lambda row: row.id,
             empty=((("  No event type matches.", "plain"),),),
             markable=False,
@@ -194,11 +192,9 @@ class EmitScreen(ConsoleScreen):
         """The text area of the body."""
         return self.query_one(TextArea)
 
-    async def page(self, query: PageQuery) -> Page[TypeRow]:
-        """Return all matching types in one page: a catalogue is short."""
-        self._words = words = self.query_one(Input).value if self.query(Input) else ""
-        rows = type_rows(self.shell.catalogue, words)
-        return Page(data=rows, total=len(rows))
+    def _matching_types(self) -> list[TypeRow]:
+        self._words = self.query_one(Input).value if self.query(Input) else ""
+        return type_rows(self.shell.catalogue, self._words)
 
     def heading(self) -> StyledLine:
         """Return the heading with the chosen type."""
