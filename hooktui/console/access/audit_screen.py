@@ -50,9 +50,8 @@ class AuditScreen(ListScreen[AuditEntry]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.handlers.update(
-            open=self.on_row(self._open), copy=self.on_row(self._copy), diagnose=self.diagnose
-        )
+        copies = self.on_row(lambda entry: _copy_known(self, entry))
+        self.handlers.update(open=self.on_row(self._open), copy=copies, diagnose=self.diagnose)
         self._verifying = False
 
     def columns(self) -> Sequence[Column[AuditEntry]]:
@@ -80,9 +79,6 @@ class AuditScreen(ListScreen[AuditEntry]):
 
     def _open(self, entry: AuditEntry) -> None:
         self.app.push_screen(AuditEntryScreen(entry))
-
-    async def _copy(self, entry: AuditEntry) -> None:
-        await _copy_known(self, entry)
 
     async def diagnose(self) -> None:
         """Verify the whole trail, one part per call; Esc stops the verification."""
@@ -133,13 +129,10 @@ class AuditEntryScreen(ConsoleScreen):
 
     def compose_body(self) -> ComposeResult:
         """Compose the lines of the entry in a scrollable container."""
+        lines = Lines(hang=11, most=1_000, id="entry")
+        lines.show(entry_lines(self.entry, self.shell.clock()))
         with VerticalScroll():
-            yield Lines(hang=11, most=1_000, id="entry")
-
-    def begin(self) -> None:
-        """Set up the lines of the entry."""
-        super().begin()
-        self.query_one("#entry", Lines).show(entry_lines(self.entry, self.shell.clock()))
+            yield lines
 
     async def copy(self) -> None:
         """Copy the number and hash of the entry."""

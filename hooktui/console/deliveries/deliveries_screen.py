@@ -43,9 +43,8 @@ class DeliveriesScreen(ListScreen[Delivery]):
 
     def __init__(self, filter_text: str = "") -> None:
         super().__init__(filter_text)
-        self.handlers.update(
-            open=self.on_row(self._open), copy=self.copy, emit=self.emit, replay=self.replay
-        )
+        opens = self.on_row(lambda delivery: self.shell.navigation.open_delivery(delivery.id))
+        self.handlers.update(open=opens, copy=self.copy, emit=self.emit, replay=self.replay)
         bulk = BulkRunner(self)
         actions = DeliveryActions(self, self.selected, bulk, rows=self.rows)
         self.parts = (bulk, actions, *self.parts)
@@ -107,9 +106,6 @@ class DeliveriesScreen(ListScreen[Delivery]):
     def selected(self) -> Sequence[Delivery]:
         """Return the marked deliveries, or the one under the cursor."""
         return self.listing.selected if self.is_mounted else []
-
-    def _open(self, delivery: Delivery) -> None:
-        self.shell.navigation.open_delivery(delivery.id)
 
     def back(self) -> None:
         """Unmark all rows, then remove a filter that was typed, then close the screen."""

@@ -37,9 +37,8 @@ class EventsScreen(ListScreen[Event]):
     def __init__(self, filter_text: str = "", note: str = "") -> None:
         super().__init__(filter_text)
         self._notes = {filter_text: note}
-        self.handlers.update(
-            open=self.on_row(self._open), emit=self.emit, replay=self.replay, copy=self.copy
-        )
+        opens = self.on_row(lambda event: self.shell.navigation.open_event(event.id))
+        self.handlers.update(open=opens, emit=self.emit, replay=self.replay, copy=self.copy)
 
     def columns(self) -> Sequence[Column[Event]]:
         """Return the columns."""
@@ -78,6 +77,3 @@ class EventsScreen(ListScreen[Event]):
     def row_hint(self) -> str:
         """Return the hint with the key that sends an event."""
         return f"{self.shell.key('emit')} sends one"
-
-    def _open(self, event: Event) -> None:
-        self.shell.navigation.open_event(event.id)
