@@ -181,7 +181,6 @@ def _state_words(alert: Alert, now_ms: int) -> str:
 
 
 def _columns(clock: Callable[[], int], *, resolved: bool) -> tuple[Column[Alert], ...]:
-    """Return the columns of unresolved or of resolved alerts."""
 
     def state(alert: Alert) -> StyledLine:
         return ((_state_words(alert, clock()), STATE_TONES.get(alert.state, "quiet")),)

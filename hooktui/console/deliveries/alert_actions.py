@@ -62,7 +62,6 @@ class AlertActions(ScreenPart, Generic[T]):
         return self._change(thing, self._acknowledge_call(thing), "acknowledging", words)
 
     async def _snooze(self, thing: T) -> None:
-        """Snooze it, after a question about the duration."""
         name = self._name(thing)
         morning_s = seconds_to_morning(self._screen.shell.clock())
         choices = {

@@ -295,7 +295,6 @@ class DeliveryScreen(ConsoleScreen):
         await self.copy_text(text, what)
 
     async def _copy_as(self, delivery: DeliveryDetail) -> None:
-        """Copy the delivery as a command or as JSON."""
         forms = []
         if delivery.request is not None:
             curl, check = as_curl(delivery.request), as_check(delivery.request)

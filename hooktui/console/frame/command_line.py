@@ -153,7 +153,6 @@ class CommandBar(Prompt):
 
 
 def _run(app: App[object], parsed: ParsedCommand) -> None:
-    """Run a parsed command."""
     shell = cast("Shell", app)
     command, argument = parsed.command, parsed.argument
     top = next((top for top in TOP_SCREENS if top.command == command.name), None)

@@ -204,7 +204,6 @@ async def read_again(screen: ConsoleScreen, hook: Hook) -> Hook:
 
 
 def _ping_message(hook: Hook, delivery: DeliveryDetail) -> tuple[str, Severity]:
-    """Return the notice of a ping."""
     attempt = delivery.attempts[-1] if delivery.attempts else None
     if attempt is None:
         return f"ping of {named(hook)}: {delivery.reason or delivery.status}", "warn"

@@ -220,7 +220,6 @@ class DiagnosisScreen(ConsoleScreen):
         await self.copy_text(as_words(diagnosis), "the verdict")
 
     async def _copy_as(self, diagnosis: Diagnosis) -> None:
-        """Copy the diagnosis as text or as JSON."""
         words, name = "text: the verdict and every step", "the diagnosis as text"
         text = CopyForm("t", words, name, as_text(diagnosis))
         words, name = "JSON, as the API returns it", "the diagnosis as json"

@@ -191,7 +191,6 @@ class FormFields(VerticalScroll):
 
 
 def _content(field: Widget) -> object:
-    """Return the content of a field."""
     match field:
         case Input() | Choice():
             return field.value

@@ -65,7 +65,6 @@ class ReplayActions(ScreenPart):
         return None if replay.state in (RUNNING, PAUSED) else f"the replay is {replay.state}"
 
     def _toggle(self, replay: Replay) -> Coroutine[None, None, None]:
-        """Pause a replay, or resume it."""
         if replay.state == PAUSED:
             return self._send(calls.resume_replay(replay.id), f"resuming {replay.id}", "resumed")
         return self._send(

@@ -97,7 +97,6 @@ class ReplayForm(ConsoleScreen):
             yield self._lines
 
     def _field(self, name: str) -> Choice | TickBox | Input:
-        """Return a new field with its initial value."""
         content = getattr(self._begun, name)
         if name == "mode":
             return Choice(MODES, MODES.index(content), id=name)

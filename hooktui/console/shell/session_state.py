@@ -124,7 +124,6 @@ def load_state(environ: Mapping[str, str], server: str) -> SessionState:
 
 
 def _fill(state: SessionState, file: Path) -> None:
-    """Copy the content of the file into a state."""
     with file.open("rb") as opened:
         content = opened.read(MAX_BYTES)  # a larger file is truncated, so it is not valid JSON
     # msgspec itself reads no lone surrogates, which a typed text may have.

@@ -194,7 +194,6 @@ class DocumentView(LineWidget, ScrollView, can_focus=True):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        """Compute the rows and their width."""
         width = max(10, self.scrollable_content_region.width or self.size.width or 80)
         wrap = self.wrapped or self.form == "raw"
         self._rows = []
