@@ -22,7 +22,7 @@ from hooktui.console.events.text import accepted_words
 from hooktui.console.formatting import size
 from hooktui.console.frame.dialogs import DialogOption, ask
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.registry import KeyOf, relabel
+from hooktui.console.registry import relabel
 from hooktui.console.shell.server_calls import Severity
 from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.console.widgets.chrome import OneLine
@@ -88,7 +88,8 @@ def wrong_json(text: str) -> str | None:
     try:
         json.loads(text, parse_constant=_refuse)
     except json.JSONDecodeError as error:
-        return f"line {error.lineno}, column {error.colno}: {_plain(error.msg)}"
+        wrong = error.msg[:1].lower() + error.msg[1:]  # such as: expecting ',' delimiter
+        return f"line {error.lineno}, column {error.colno}: {wrong}"
     except RecursionError:
         return "nested too deeply"
     except ValueError as error:
@@ -103,16 +104,6 @@ def _refuse(name: str) -> NoReturn:
 def _position(text: str, at: int) -> str:
     before = text[:at]
     return f"line {before.count(chr(10)) + 1}, column {at - before.rfind(chr(10))}"
-
-
-def _plain(message: str) -> str:
-    """Return Python's error message in lower case, such as ``expecting ',' delimiter``."""
-    return message[:1].lower() + message[1:]
-
-
-def fine_json(text: str, key: KeyOf) -> StyledLine:
-    """Return the status text of a valid body."""
-    return ((f"JSON, {size(len(text.encode()))}", "good"), (f"  {key('save')} sends it", "quiet"))
 
 
 MOVES: Final = {"up": "up", "down": "down", "pageup": "page_up", "pagedown": "page_down"}
@@ -271,8 +262,11 @@ class EmitScreen(ConsoleScreen):
         """Validate the body while it is typed."""
         text = self.body.text
         wrong = wrong_json(text)
-        pieces = fine_json(text, self.shell.key) if wrong is None else ((wrong, "bad"),)
-        self.query_one("#judged", OneLine).show(pieces)
+        judged: StyledLine = ((wrong or "", "bad"),)
+        if wrong is None:
+            sends = f"  {self.shell.key('save')} sends it"
+            judged = ((f"JSON, {size(len(text.encode()))}", "good"), (sends, "quiet"))
+        self.query_one("#judged", OneLine).show(judged)
 
     on_text_area_changed = _check_body
 
