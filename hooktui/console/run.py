@@ -10,7 +10,6 @@ from collections.abc import Callable
 from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.shell.terminal import release_signals
-from hooktui.domain.roles import Role
 from hooktui.domain.text import visible
 
 
@@ -21,8 +20,10 @@ def run(options: ConsoleOptions, on_shown: Callable[[], object] | None = None) -
         options: the command-line options.
         on_shown: called once the first screen is shown.
     """
+    from hooktui.client.address import find_server
+
     try:
-        _check(options)
+        find_server(os.environ, options.connect)
     except ValueError as error:
         _print(str(error))
         return 2
@@ -54,19 +55,6 @@ def run(options: ConsoleOptions, on_shown: Callable[[], object] | None = None) -
 def _print(what: str) -> None:
     if what:
         sys.stderr.write(f"hooktui: {visible(what)}\n")
-
-
-def _check(options: ConsoleOptions) -> None:
-    """Validate the options before the app takes over the terminal.
-
-    Raises:
-        ValueError: an option is invalid; the message names it and the valid values.
-    """
-    from hooktui.client.address import find_server
-
-    find_server(os.environ, options.connect)
-    if options.role is not None and options.role not in tuple(Role):
-        raise ValueError(f"unknown role {options.role!r}; known: {', '.join(Role)}")
 
 
 def _check_theme(app: ConsoleApp, options: ConsoleOptions) -> None:
