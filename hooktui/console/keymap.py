@@ -202,10 +202,5 @@ def _clashes(mapped: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]
         for name in names if len(names) > 1 else ():
             if name in mapped:
                 others = " and ".join(other for other in names if other != name)
-                yield (
-                    name,
-                    (
-                        f"{shown(key)} is also the key of {others}; this entry is ignored:"
-                        f" use another key, or give {others} another one"
-                    ),
-                )
+                why = f"{shown(key)} is also the key of {others}; this entry is ignored:"
+                yield name, f"{why} use another key, or give {others} another one"

@@ -89,6 +89,7 @@ _GAVE_UP: Final = ": gave up after "
 def next_step(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> str:
     """Return the next step of a delivery, or its final result."""
     reason = f": {delivery.reason}" if delivery.reason else ""
+    again = f"{key('resend')} sends it again"
     match delivery.status:
         case DeliveryStatus.PENDING if delivery.held:
             return f"waits until hook {delivery.hook} is enabled"
@@ -103,9 +104,8 @@ def next_step(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> s
             if reason.startswith(_GAVE_UP):  # on 80 columns a repetition would cut the key
                 joint = " and " if ", after " in ended else ", after "
                 reason = joint + reason.removeprefix(_GAVE_UP)
-            return f"{ended}{reason}; {key('resend')} sends it again"
+            return f"{ended}{reason}; {again}"
         case _:
-            again = f"{key('resend')} sends it again"
             return f"cancelled {_ended(delivery, now_ms)}{reason}; {again}"
 
 

@@ -281,14 +281,13 @@ class EmitScreen(ConsoleScreen):
         if self.shell.connection.state is not ConnectionState.CONNECTED:
             return f"{self.shell.connection.word}; cannot send now; the body is kept"
         words, chosen = self.query_one(Input).value, self._types.cursor_row
+        again = f"press {self.command(name).key} again"
         if words != self._words or self._types.stale_reason == "loading":
-            return f"the event types are still loading; press {self.command(name).key} again"
+            return f"the event types are still loading; {again}"
         if chosen is None:
             return f"no event type matches {words!r}; choose one first"
         if chosen.id != self._type:  # under the cursor, but not in the heading yet
-            return (
-                f"the event type has changed; check it, then press {self.command(name).key} again"
-            )
+            return f"the event type has changed; check it, then {again}"
         return wrong_json(self.body.text)
 
     def save(self) -> Coroutine[None, None, None]:

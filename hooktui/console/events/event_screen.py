@@ -136,9 +136,8 @@ class EventScreen(ConsoleScreen):
 
     async def changed(self, changes: FeedChanges) -> None:
         """Reload when deliveries of this event have changed."""
-        known = (
-            {delivery.id for delivery in self.event.deliveries} if self.event is not None else set()
-        )
+        deliveries = () if self.event is None else self.event.deliveries
+        known = {delivery.id for delivery in deliveries}
         if changes.everything or known & changes.deliveries:
             await self._read()
 

@@ -233,9 +233,7 @@ def _loss(hooks: Sequence[Hook]) -> str:
     if waiting:
         are = "is" if waiting == 1 else "are"
         lines.append(f"{counted(waiting, 'waiting delivery')} {are} cancelled.")
-    is_single = len(hooks) == 1
-    lines.append(
-        f"Settings and {'secret are' if is_single else 'secrets are'} deleted permanently."
-    )
+    secrets = "secret" if len(hooks) == 1 else "secrets"
+    lines.append(f"Settings and {secrets} are deleted permanently.")
     lines.append("Past deliveries stay in the log.")
     return "\n".join(lines)

@@ -70,10 +70,8 @@ class SessionState(_Saved):
 
     def ran(self, command: str) -> None:
         """Add a line of the ``:`` line to the history as the latest entry, without duplicates."""
-        self.commands = [earlier for earlier in self.commands if earlier != command][
-            1 - MAX_COMMANDS :
-        ]
-        self.commands.append(command)
+        others = [earlier for earlier in self.commands if earlier != command]
+        self.commands = [*others[1 - MAX_COMMANDS :], command]
 
     def write(self) -> str:
         """Write the file atomically; return an error message, or "" on success."""

@@ -157,13 +157,8 @@ class StatusMonitor:
 
 
 def _is_calm(status: ServerStatus) -> bool:
-    rates = status.rates
-    if rates is None:
-        return not status.backlog.count
-    return not (
-        status.backlog.count
-        or rates.in_flight
-        or rates.accepted_per_s
-        or rates.delivered_per_s
-        or rates.failed_per_s
-    )
+    busy: list[float] = [status.backlog.count]
+    if status.rates is not None:
+        rates = status.rates
+        busy += [rates.in_flight, rates.accepted_per_s, rates.delivered_per_s, rates.failed_per_s]
+    return not any(busy)
