@@ -26,7 +26,7 @@ from hooktui.domain.alerts import (
     snooze_is_over,
     wants_announcement,
 )
-from hooktui.domain.ids import AccountId, HookId, encode
+from hooktui.domain.ids import AccountId, encode
 from hooktui.domain.wire import fields_of
 from hooktui.domain.wire.server import Disk
 from hooktui.store.live_hooks import LiveHooks

@@ -294,7 +294,7 @@ class _Writer:
         )  # fmt: skip
 
     def _retry(self, event: ReplayEvent, newest: ReplayDelivery) -> ClaimedDelivery | None:
-        delivery = newest.id
+        delivery = DeliveryId(newest.id)
         if self.hook.settings.ordered:
             self.plan.due_now.append(delivery)
             self._wait_in_line(delivery, newest.attempts)

@@ -133,16 +133,9 @@ class RetentionPass:
         expired: called with the dead letters of each deletion.
     """
 
-    def __init__(
-        self,
-        store: RetentionStore,
-        rest: Callable[[], float],
-        expired: Callable[[DeadLetters], None] = lambda _: None,
-    ) -> None:
-        self._store = store
-        self._deletions = store.DELETIONS
-        self._rest = rest
-        self._expired = expired
+    store: RetentionStore
+    rest: Callable[[], float]
+    expired: Callable[[DeadLetters], None] = lambda _: None
 
     async def apply(self, keep: RetentionDays, now_ms: int) -> tuple[int, int]:
         """Delete everything older than the retention periods; return the events and bodies."""
@@ -171,16 +164,16 @@ class RetentionPass:
         time_is_up: Callable[[], bool] = lambda: False,
     ) -> Purged:
         """Delete old events after an id until the time is up; the result says where to resume."""
-        await self._store.prepare_deletions()
+        await self.store.prepare_deletions()
         total = Purged()
         while True:
-            found = self._store.scan(
+            found = self.store.scan(
                 scan_old, self._deletions.find_events, after, before_ms, account
             )
-            left, next_after = await paced(found, self._rest)
+            left, next_after = await paced(found, self.rest)
             while left:
                 dropped, left = await self._delete(partial(self._deletions.events, left, before_ms))
-                self._expired(dropped.dead_letters)
+                self.expired(dropped.dead_letters)
                 total = Purged(
                     total.events + dropped.events,
                     total.deliveries + dropped.deliveries,
@@ -193,11 +186,11 @@ class RetentionPass:
             after = next_after
 
     async def _drop_bodies(self, before_ms: int) -> int:
-        await self._store.prepare_deletions()
+        await self.store.prepare_deletions()
         total, after = 0, 0
         while True:
-            found = self._store.scan(scan_old, self._deletions.find_bodies, after, before_ms)
-            left, next_after = await paced(found, self._rest)
+            found = self.store.scan(scan_old, self._deletions.find_bodies, after, before_ms)
+            left, next_after = await paced(found, self.rest)
             while left:
                 dropped, left = await self._delete(partial(self._deletions.bodies, left, before_ms))
                 total += dropped
@@ -205,8 +198,12 @@ class RetentionPass:
                 return total
             after = next_after
 
+    @property
+    def _deletions(self) -> Deletions:
+        return self.store.DELETIONS
+
     async def _delete(self, make: Callable[[], Operation[R]]) -> R:
-        return await paced(self._store.delete(make), self._rest)
+        return await paced(self.store.delete(make), self.rest)
 
 
 async def paced(work: Awaitable[R], rest: Callable[[], float]) -> R:

@@ -293,7 +293,8 @@ async def _disable(
     if disabled is None:
         return None
     await work.raw.execute(sql.LOCK_AUDIT)
-    disable = partial(
-        disable_hook, vault=work.shared.vault, hook=hook, reason=reason, at_ms=at_ms, now_ms=now
-    )
-    return reason if await run_over(work.raw, disable) else None
+
+    def disable(conn: Connection) -> bool:
+        return disable_hook(work.tx(conn), hook, *disabled)
+
+    return disabled[0] if await run_over(work.raw, disable) else None
