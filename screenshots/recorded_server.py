@@ -133,7 +133,7 @@ async def recorded_server(
     status.os = SimpleNamespace(getpid=lambda: PID)
     audit_key.secrets = SimpleNamespace(token_bytes=bytes)  # its hashes are in a picture
     # The store goes when the pictures are drawn, and a disk takes seconds for a day's commits.
-    connections._WRITING = (*connections._WRITING, "PRAGMA synchronous = OFF")
+    connections._COMMON = (*connections._COMMON, "PRAGMA synchronous = OFF")
     store = await SqliteStore.open(folder / "hooktui.db", key_file=folder / "hooktui.key")
     store.info = partial(told, store.info)
     store.disk_space = lambda: None

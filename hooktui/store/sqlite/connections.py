@@ -44,9 +44,7 @@ _CHECK_EVERY_STEPS = 200_000
 interpreter, which a busy event loop may hold as long."""
 _AUTOCHECKPOINT_PAGES = 4000  # 16 MB: fewer syncs than the default 4 MB, but bounded
 
-_WRITING = (
-    "PRAGMA busy_timeout = 0",
-    "PRAGMA journal_mode = WAL",
+_COMMON = (
     "PRAGMA synchronous = FULL",  # NORMAL loses acknowledged rows on a power failure
     "PRAGMA foreign_keys = ON",
     "PRAGMA journal_size_limit = 67108864",
@@ -54,8 +52,6 @@ _WRITING = (
     "PRAGMA cell_size_check = ON",
     "PRAGMA secure_delete = ON",
     "PRAGMA temp_store = MEMORY",
-    f"PRAGMA wal_autocheckpoint = {_AUTOCHECKPOINT_PAGES}",
-    "PRAGMA cache_size = -16000",
 )
 
 
@@ -65,7 +61,13 @@ def open_writer(database: Path) -> sqlite3.Connection:
         database, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
     )
     try:
-        for pragma in _WRITING:
+        for pragma in (
+            "PRAGMA busy_timeout = 0",
+            "PRAGMA journal_mode = WAL",
+            *_COMMON,
+            f"PRAGMA wal_autocheckpoint = {_AUTOCHECKPOINT_PAGES}",
+            "PRAGMA cache_size = -16000",
+        ):
             raw.execute(pragma)
     except sqlite3.Error:
         raw.close()
@@ -93,8 +95,13 @@ def sqlalchemy_over(raw: sqlite3.Connection) -> Connection:
 def open_reader(database: Path) -> sqlite3.Connection:
     """Open a connection that reads only."""
     raw = open_readonly(database)
-    for pragma in ("busy_timeout = 2000", "temp_store = MEMORY", "query_only = ON"):
-        raw.execute(f"PRAGMA {pragma}")
+    for pragma in (
+        "PRAGMA busy_timeout = 2000",
+        "PRAGMA journal_mode = WAL",
+        *_COMMON,
+        "PRAGMA query_only = ON",
+    ):
+        raw.execute(pragma)
     raw.create_function("translate", 3, _translate, deterministic=True)
     return raw
 
