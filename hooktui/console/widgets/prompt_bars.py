@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar, Protocol, cast
 
 from rich.highlighter import Highlighter
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
@@ -24,12 +23,21 @@ from hooktui.console.registry import bindings
 from hooktui.console.widgets.chrome import OneLine
 
 
+class _Typed(Protocol):
+    """The interface of an input's text that is used here."""
+
+    plain: str
+
+    def stylize(self, style: str, start: int, end: int | None) -> None:
+        """Apply a style to a part of the text."""
+
+
 class _Underline(Highlighter):
     """Highlighter that underlines the word at position ``at``; None for no underline."""
 
     at: int | None = None
 
-    def highlight(self, text: Text) -> None:
+    def highlight(self, text: _Typed) -> None:
         """Underline the word in the text of the input."""
         if self.at is not None:
             words = text.plain[self.at :].split(maxsplit=1)
