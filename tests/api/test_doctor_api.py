@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hooktui.store.sqlite.store import SqliteStore
+from tests.support.running_server import running_server
 
 MIB = 1 << 20
 
@@ -30,15 +31,16 @@ def test_the_server_looks_at_itself(api):
 
 # Red when each looks at the disk alone: after a purge events were accepted, and doctor reported
 # that they are refused.
-@pytest.mark.parametrize(("on_disk", "space"), [(40, 70), (63, 93), (31, 31)])
-def test_all_count_the_space_for_events_as_the_guard_does(api, monkeypatch, on_disk, space):
-    monkeypatch.setattr(SqliteStore, "_free_on_disk", lambda _: on_disk * MIB)
+def test_all_count_the_space_for_events_as_the_guard_does(tmp_path, monkeypatch):
     monkeypatch.setattr(SqliteStore, "_free_inside", lambda _: 30 * MIB)
-    disk = api.get("/v1/status").json()["disk"]
-    assert (disk["free"], disk["reserve"]) == (space * MIB, 64 * MIB)
-    assert f"hooktui_disk_free_bytes {space * MIB}\n" in api.get("/metrics").text
-    checks = {check["name"]: check for check in api.get("/v1/doctor").json()["checks"]}
-    assert checks["disk"]["state"] == ("fail" if space < 64 else "warn")
+    with running_server(tmp_path) as server, server.client() as api:
+        for on_disk, space in ((40, 70), (63, 93), (31, 31)):
+            monkeypatch.setattr(SqliteStore, "_free_on_disk", lambda _, free=on_disk: free * MIB)
+            disk = api.get("/v1/status").json()["disk"]
+            assert (disk["free"], disk["reserve"]) == (space * MIB, 64 * MIB)
+            assert f"hooktui_disk_free_bytes {space * MIB}\n" in api.get("/metrics").text
+            checks = {check["name"]: check for check in api.get("/v1/doctor").json()["checks"]}
+            assert checks["disk"]["state"] == ("fail" if space < 64 else "warn")
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator", "producer"])

@@ -310,7 +310,7 @@ async def test_all_old_idempotency_keys_are_forgotten(tmp_path: Path) -> None:
     await store.accept([NewEvent(DEFAULT, "job.failed", b"{}", f"key {n}") for n in range(1_100)])
     clock.advance(25 * 3600)
     await emit(store, key="new")
-    await store._forget_keys()
+    await store.forget_keys()
     assert await rows_of(store, "idempotency_key") == 1
     await store.close()
 
@@ -328,7 +328,7 @@ async def test_no_idempotency_key_is_forgotten_while_the_clock_is_doubted(tmp_pa
     clock.advance(25 * 3600)
     await emit(store, key="new")
     assert not store.clock_is_trusted
-    await store._forget_keys()
+    await store.forget_keys()
     assert await rows_of(store, "idempotency_key") == 2
     await store.close()
 
