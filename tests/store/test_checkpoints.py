@@ -39,6 +39,20 @@ async def test_a_large_log_is_cut_once_nobody_reads(tmp_path: Path, monkeypatch)
     await store.close()
 
 
+# Red when the work of the writer is left out: a truncation of the log would delay its calls.
+async def test_a_large_log_is_not_cut_while_the_writer_has_work(store, monkeypatch) -> None:
+    cut: list[object] = []
+    monkeypatch.setattr(connections, "LARGE_WAL_BYTES", 0)
+    monkeypatch.setattr(sqlite, "truncate", cut.append)
+    await emit(store)
+    with monkeypatch.context() as at_work:
+        at_work.setattr(SqliteStore, "busy", property(lambda _: True))
+        await store._watch_wal()
+    assert not cut
+    await store._watch_wal()
+    assert cut == [store._raw]
+
+
 async def test_a_reader_in_another_program_is_not_waited_for(tmp_path: Path, store) -> None:
     await emit(store)
     shell = sqlite3.connect(f"file:{tmp_path}/hooktui.db?mode=ro", uri=True, isolation_level=None)
