@@ -52,7 +52,13 @@ from hooktui.store.feed_items import replay_item
 from hooktui.store.queries.access import account_row
 from hooktui.store.queries.hooks import no_hook
 from hooktui.store.queries.replay_candidates import first_cursor
-from hooktui.store.queries.replays import IS_RUNNING, get_replay, no_replay, stored_selection
+from hooktui.store.queries.replays import (
+    IS_RUNNING,
+    get_replay,
+    no_replay,
+    replay_row,
+    stored_selection,
+)
 from hooktui.store.tables import (
     DELIVERY,
     EVENT,
@@ -62,16 +68,12 @@ from hooktui.store.tables import (
     REPLAY_HOOK,
     ReplayRow,
     in_account,
-    maker_of,
 )
 from hooktui.store.tx import Tx
 
 _UNFINISHED = [state.value for state in UNFINISHED]
 _IS_UNFINISHED: Final = REPLAY_HOOK.c.state != literal_column("'done'")
 """Literal, for the partial index."""
-
-
-_replay_row = maker_of(ReplayRow)
 
 
 def create_replay(
@@ -305,7 +307,7 @@ def _find(tx: Tx, account: AccountId | None, replay: int) -> ReplayRow:
 
 def _row(tx: Tx, *conditions: ColumnElement[bool]) -> ReplayRow | None:
     row = tx.conn.execute(select(REPLAY).where(*conditions)).first()
-    return None if row is None else _replay_row(*row)
+    return None if row is None else replay_row(*row)
 
 
 def _change(
@@ -355,7 +357,7 @@ def take_replays(tx: Tx, token: int, server: str) -> None:
     free = or_(REPLAY.c.lease_until.is_(None), REPLAY.c.lease_until <= tx.now_ms)
     abandoned = REPLAY.c.lease_until < tx.now_ms - ABANDONED_MS
     rows = tx.conn.execute(select(REPLAY).where(IS_RUNNING, free, abandoned)).all()
-    for row in starmap(_replay_row, rows):
+    for row in starmap(replay_row, rows):
         _pause_itself(tx, row, ABANDONED)
     taken = update(REPLAY).where(IS_RUNNING, free)
     values = {"owner_token": token, "server": server, "lease_until": tx.now_ms + LEASE_MS}

@@ -60,7 +60,7 @@ class _HookRow(NamedTuple):
     breaker_until: int | None
 
 
-_row = maker_of(ReplayRow)
+replay_row = maker_of(ReplayRow)
 _WALK_COLUMNS = [REPLAY_HOOK.c[name] for name in _HookRow._fields[:8]]
 _HOOK_BYTES = 500
 IS_RUNNING: Final = REPLAY.c.state == literal_column("'running'")  # literal, for the partial index
@@ -97,7 +97,9 @@ def list_replays(
         of_hook = select(REPLAY_HOOK.c.replay_id).where(REPLAY_HOOK.c.hook_id == hook)
         rows = rows.where(REPLAY.c.id.in_(of_hook))
     sorts = {"id": None, "created_at": None}
-    listing = PagedQuery(rows, _row, REPLAY.c.id, sorts, counted=rows, more_bytes=_hooks_bytes)
+    listing = PagedQuery(
+        rows, replay_row, REPLAY.c.id, sorts, counted=rows, more_bytes=_hooks_bytes
+    )
     return page_of(conn, page, listing, lambda some: _build(conn, some))
 
 
@@ -125,7 +127,7 @@ def get_replay(
     if row is None:
         raise no_replay(replay)
     counted = None if results is None else {replay: results}
-    return _build(conn, [_row(*row)], counted)[0]
+    return _build(conn, [replay_row(*row)], counted)[0]
 
 
 def replay_results(conn: Connection, replay: int) -> Mapping[str, int]:
@@ -141,7 +143,7 @@ def no_replay(replay: int) -> NotFound:
 def replays_by_id(conn: Connection, replays: Iterable[int]) -> dict[int, Replay]:
     """Return the existing replays among ids, by id."""
     query = select(REPLAY).where(REPLAY.c.id.in_(list(replays)))
-    rows = list(starmap(_row, conn.execute(query)))
+    rows = list(starmap(replay_row, conn.execute(query)))
     return {row.id: replay for row, replay in zip(rows, _build(conn, rows), strict=True)}
 
 
@@ -297,7 +299,7 @@ def may_be_taken(conn: Connection, now: int) -> bool:
 def replays_of(conn: Connection, token: int, known: Collection[int] = ()) -> list[RunningReplay]:
     """Return the running replays whose lease has a token; known ones without their hooks."""
     query = select(REPLAY).where(IS_RUNNING, REPLAY.c.owner_token == token)
-    rows = list(starmap(_row, conn.execute(query.order_by(REPLAY.c.id))))
+    rows = list(starmap(replay_row, conn.execute(query.order_by(REPLAY.c.id))))
     walks = _walks(conn, [row.id for row in rows if row.id not in known])
     return [_running(row, walks.get(row.id, [])) for row in rows]
 
