@@ -101,6 +101,15 @@ def test_values_of_another_kind_are_left_out(environ):
     assert load_state(environ, SERVER).of("Hooks", 1) == {"pane": 9}
 
 
+# Red when the server of the file is checked, too: it is there for people, and nothing reads it.
+def test_the_server_in_the_file_is_not_read(environ):
+    remembered(environ)
+    file = file_of(environ)
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"server": None}))
+    again = load_state(environ, SERVER)
+    assert (again.screen, again.problem, again.server) == ("log", "", SERVER)
+
+
 def test_in_restricted_mode_nothing_is_read_or_written(environ):
     """Red when `load_state` does not ask for it: somebody who is confined would write files."""
     remembered(environ)

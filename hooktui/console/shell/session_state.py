@@ -32,14 +32,12 @@ class _Saved(msgspec.Struct):
     """The content of the file.
 
     Attributes:
-        server: the socket or address of the server.
         screen: the name of the last screen.
         theme: the theme that the user selected, and the initial one.
         commands: the history of the ``:`` line, the latest entry last.
         kept: the states of the screens, by screen and account.
     """
 
-    server: str = ""
     screen: str = ""
     theme: tuple[str, str] | None = None
     commands: list[str] = []
@@ -51,10 +49,12 @@ class SessionState(_Saved):
 
     Attributes:
         file: the file that stores it; None if it is not saved.
+        server: the socket or address of the server, for people who read the file.
         problem: a message if the saved state cannot be used; else empty.
     """
 
     file: Path | None = None
+    server: str = ""
     problem: str = ""
 
     def of(self, screen: str, account: int) -> ScreenState:
@@ -77,7 +77,8 @@ class SessionState(_Saved):
         """Write the file atomically; return an error message, or "" on success."""
         if self.file is None:
             return ""
-        content = {name: getattr(self, name) for name in _Saved.__struct_fields__}
+        saved = {name: getattr(self, name) for name in _Saved.__struct_fields__}
+        content = {"server": self.server, **saved}
         new = self.file.with_name(f"{self.file.name}.{os.getpid()}")
         try:
             self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
