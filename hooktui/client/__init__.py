@@ -32,6 +32,8 @@ __all__ = ["calls", *_MODULES]
 
 
 def __getattr__(name: str) -> object:
+    if name == "calls":
+        return import_module("hooktui.client.calls")
     module = _MODULES.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

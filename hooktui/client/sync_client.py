@@ -136,6 +136,9 @@ class PlainClient:
         except (OSError, HTTPException) as error:
             self.close()
             raise broken_off(self.address, error) from error
+        except BaseException:  # such as Ctrl-C: the rest of the response may still come
+            self.close()
+            raise
 
     def lines(self, call: Call[T]) -> Generator[T]:
         """Send a call with a response in lines, and yield the value of each as it arrives.

@@ -15,6 +15,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, closing, contextmanager, suppress
+from http.client import HTTPConnection
 
 import msgspec
 import pytest
@@ -198,6 +199,28 @@ async def test_a_request_that_is_not_read_is_not_waited_for(ask):
     silent = hostile(nothing, pause_s=0.05)
     with silent as server, pytest.raises(Unavailable, match=r"within 0\.5 s"):
         await ask(server.address, call, lines=False)
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+# Red when only errors close the connection: the next call got the end of the interrupted one.
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client: client.call(calls.server_status()),
+        lambda client: next(client.lines(calls.follow_diagnosis(1, account=1))),
+        lambda client: client.download(calls.backup()).__enter__(),
+    ],
+    ids=["call", "lines", "download"],
+)
+def test_a_connection_whose_response_is_interrupted_is_closed(ask, monkeypatch):
+    with hostile(lambda: iter([])) as server, PlainClient(server.address) as client:
+        monkeypatch.setattr(HTTPConnection, "getresponse", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ask(client)
+        assert client._connection is None
 
 
 # Red when it names the longest pause in a file, a minute: the server may need hours for a copy.

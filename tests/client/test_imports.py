@@ -20,6 +20,16 @@ def test_the_plain_client_imports_nothing_heavy():
     assert printed.strip() == "[]"
 
 
+# Red when a name can be imported from the package but is no attribute of it.
+def test_each_name_of_the_package_is_an_attribute():
+    code = (
+        "import sys; import hooktui.client as c; assert 'hooktui.client.calls' not in sys.modules;"
+        "print([name for name in c.__all__ if not hasattr(c, name)])"
+    )
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert printed.strip() == "[]"
+
+
 def test_the_package_of_calls_has_every_call():
     for module in pkgutil.iter_modules(calls.__path__, f"{calls.__name__}."):
         if module.name.endswith(".call"):
