@@ -76,7 +76,7 @@ async def open_store(where: InstallPaths, settings: Settings) -> Store:
         HooktuiError: it cannot be used, or another server works on this home.
     """
     _prepare_home(where)
-    keep = RetentionDays(settings.keep_days, settings.keep_bodies_days)
+    keep = RetentionDays(days=settings.keep_days, bodies_days=settings.keep_bodies_days)
     rules = AlertRules(
         after_failures=settings.alert_after_failures,
         after_s=settings.alert_after_s,

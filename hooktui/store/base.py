@@ -79,7 +79,7 @@ CAUSES_REST_S, CAUSES_RETRIED_S = 0.05, 30.0
 """Pauses of the task that writes causes: between two parts, and after an error."""
 FOLLOW_UP_RETRIED_S = (1.0, 5.0, 60.0)
 
-KEEP = RetentionDays(30, 7)
+KEEP = RetentionDays(days=30, bodies_days=7)
 RULES = AlertRules()
 
 

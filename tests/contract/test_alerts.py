@@ -155,7 +155,7 @@ async def test_alerts_end_when_nothing_is_measured_any_more(
     kinds = ("disk.low", "undelivered.expiring")
     assert {one.type for one in await alerts(opened)} >= set(kinds)
     monkeypatch.setattr(opened.store, "disk_space", lambda: None)
-    monkeypatch.setattr(opened.store, "keep", RetentionDays(0, 7))
+    monkeypatch.setattr(opened.store, "keep", RetentionDays(days=0, bodies_days=7))
     await opened.store.look_at_alerts()
     ended = [one for one in await alerts(opened) if one.type in kinds]
     assert [(one.state, one.resolution) for one in ended] == [("resolved", "cleared")] * 2

@@ -31,8 +31,8 @@ from tests.support.stores import (
 )
 
 DAY_S = DAY_MS // 1000
-EVENTS_FOR_A_DAY = RetentionDays(1, 7)
-BODIES_FOR_A_DAY = RetentionDays(0, 1)
+EVENTS_FOR_A_DAY = RetentionDays(days=1, bodies_days=7)
+BODIES_FOR_A_DAY = RetentionDays(days=0, bodies_days=1)
 
 deletions = pytest.mark.parametrize(
     ("mode", "keep"),

@@ -68,7 +68,7 @@ async def test_the_server_reads_its_own_beside_slow_reads(tmp_path: Path) -> Non
         await asyncio.to_thread(lambda: [slow.begun.acquire() for _ in range(READERS)])
         async with asyncio.timeout(LIMIT_S):
             await store.look_at_alerts()
-            await RetentionPass(store, lambda: 0).apply(RetentionDays(30, 7), 1)
+            await RetentionPass(store, lambda: 0).apply(RetentionDays(days=30, bodies_days=7), 1)
             assert await store.own_read(queries.replays_of, store.token) == []
     await asyncio.gather(*reads)
     await store.close()

@@ -35,7 +35,7 @@ from tests.support.stores import (
 )
 from tests.support.waiting import LIMIT_S
 
-KEEP = RetentionDays(30, 7)
+KEEP = RetentionDays(days=30, bodies_days=7)
 DAY_S = DAY_MS // 1000
 
 
@@ -65,10 +65,10 @@ async def test_the_counts_of_five_days_stay_however_little_is_kept(store, clock)
     await emit(store)
     await attempt(store, clock, hook)
     clock.advance(4.9 * DAY_S)
-    assert (await sweep(store, clock, RetentionDays(1, 7)))[0] == 1
+    assert (await sweep(store, clock, RetentionDays(days=1, bodies_days=7)))[0] == 1
     assert await count(store, "hook_stats") == 1
     clock.advance(0.2 * DAY_S)
-    await sweep(store, clock, RetentionDays(1, 7))
+    await sweep(store, clock, RetentionDays(days=1, bodies_days=7))
     assert await count(store, "hook_stats") == 0
 
 
@@ -150,12 +150,14 @@ async def test_zero_days_keep_for_ever(store, clock) -> None:
     await emit(store)
     await attempt(store, clock, hook)
     clock.advance(4000 * DAY_S)
-    assert await sweep(store, clock, RetentionDays(0, 0)) == (0, 0)
-    assert await sweep(store, clock, RetentionDays(0, 7)) == (0, 1)
+    assert await sweep(store, clock, RetentionDays(days=0, bodies_days=0)) == (0, 0)
+    assert await sweep(store, clock, RetentionDays(days=0, bodies_days=7)) == (0, 1)
 
 
 # Red when ids alone show which events are old: after a clock that was wrong they are years ahead.
-@pytest.mark.parametrize("keep", [RetentionDays(1, 7), RetentionDays(0, 1)])
+@pytest.mark.parametrize(
+    "keep", [RetentionDays(days=1, bodies_days=7), RetentionDays(days=0, bodies_days=1)]
+)
 async def test_what_is_old_goes_although_its_ids_are_ahead(store, clock, keep) -> None:
     hook = await make_hook(store)
     clock.jump(4000 * DAY_S)
@@ -241,7 +243,7 @@ async def test_a_purge_of_one_account_leaves_the_others_alone(store, clock) -> N
 async def test_a_server_runs_retention_by_itself(tmp_path, clock, monkeypatch) -> None:
     monkeypatch.setattr(sqlite, "FIRST_SWEEP_S", 0)
     monkeypatch.setattr(sqlite, "SWEEP_EVERY_S", 0.01)
-    store = await open_at(tmp_path, clock, RetentionDays(2, 7))
+    store = await open_at(tmp_path, clock, RetentionDays(days=2, bodies_days=7))
     await store.accept([offer() for _ in range(10)], always)
     clock.advance(3 * DAY_S)
     async with asyncio.timeout(LIMIT_S):

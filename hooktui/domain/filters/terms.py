@@ -240,7 +240,7 @@ class Filter:
         return finish(self.match_steps(subject, now_ms))
 
     def match_once_steps(self, subject: Subject, now_ms: int) -> Steps[bool]:
-        """Return in steps whether all terms hold for a subject that is used only once."""
+        """Return in steps whether all terms hold, and free what was read of the body."""
         fits = yield from self.match_steps(subject, now_ms)
         yield from subject.forget_steps()
         return fits

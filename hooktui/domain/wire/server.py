@@ -208,7 +208,7 @@ class Disk:
     reserve: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionDays:
     """For how many days events and their bodies are kept; 0: unlimited."""
 

@@ -62,7 +62,8 @@ class Deletions:
         events: deletes some events with their deliveries and attempts, and returns the others; like
             the next, it skips those that are in use again since the scan.
         bodies: deletes the bodies of some events, and returns how many, and the others.
-        stats: deletes some statistics from before a time; it returns how many, like the following.
+        stats: deletes some statistics from before a time; it returns how many, 0 when none is left,
+            like the following.
         replays: deletes a replay that ended before a time.
         alerts: deletes some alerts that were resolved before a time.
         keys: deletes some idempotency keys that were used before a time.

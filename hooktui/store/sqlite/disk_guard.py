@@ -52,8 +52,8 @@ class DiskGuard:
         """Whether there was no room at the last measurement."""
         return not self._room
 
-    def for_events(self, free: int) -> int:
-        """Return the bytes that events have while so many are free on the disk."""
+    def bytes_for_events(self, free: int) -> int:
+        """Return how many bytes events may use, of those free on the disk and in the database."""
         return free + self._free_inside() if free >= self._reserve // 2 else free
 
     def check(self, size: int = 0) -> None:
@@ -71,7 +71,7 @@ class DiskGuard:
             self._free = self._free_on_disk()
             self._measured_at, self._come_in = now, size
             enough = self._free >= self._reserve
-            self._room = enough or self.for_events(self._free) >= self._reserve
+            self._room = enough or self.bytes_for_events(self._free) >= self._reserve
         if not self._room:
             raise DiskFull(
                 f"the disk is nearly full ({self._free >> 20} MiB are free, "

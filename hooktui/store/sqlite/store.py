@@ -286,7 +286,7 @@ class SqliteStore(Store):
 
     def disk_space(self) -> Disk:
         """Return the space that events have, by the rule of the disk guard."""
-        free = self._guard.for_events(self._free_on_disk())
+        free = self._guard.bytes_for_events(self._free_on_disk())
         total = disk_usage(self._database.parent).total
         return Disk(free=free, total=total, reserve=self._reserve)
 
