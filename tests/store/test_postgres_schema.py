@@ -13,12 +13,14 @@ from sqlalchemy import Connection, ForeignKeyConstraint, select
 from sqlalchemy.dialects import postgresql
 from sqlmodel import SQLModel
 
+from hooktui.domain.errors import Conflict
+from hooktui.store.migrations import HEAD, REVISIONS
 from hooktui.store.postgres import connections as connecting
 from hooktui.store.postgres import locks, sql
 from hooktui.store.queries.audit import _about
 from hooktui.store.tables import AUDIT
 from tests.store.servers import Servers, connected
-from tests.support.postgres import PostgresServer, database, open_store
+from tests.support.postgres import USER, PostgresServer, database, open_store
 from tests.support.stores import emit
 from tests.support.waiting import LIMIT_S
 
@@ -60,6 +62,37 @@ async def test_a_start_waits_for_another_that_makes_the_schema(
         store = await opening
         assert (await emit(store))[0].deliveries == 0
         await store.close()
+
+
+# Red when the schema is not compared: the server starts without any hook, and of two installations
+# in one database only one applies retention.
+@pytest.mark.parametrize("path", ["second", '"$user", public'])
+async def test_no_tables_are_created_beside_those_of_another_schema(
+    postgres: PostgresServer, tmp_path: Path, path: str
+) -> None:
+    async with database(postgres, empty=True) as fresh, connected(fresh) as admin:
+        await (await open_store(fresh, tmp_path)).close()
+        name = await admin.fetchval("SELECT current_database()")
+        await admin.execute(f'CREATE SCHEMA second; CREATE SCHEMA "{USER}"')
+        await admin.execute(f"ALTER DATABASE {name} SET search_path = {path}")
+        version = "UPDATE public.alembic_version SET version_num = $1"
+        await admin.execute(version, REVISIONS[-2])  # new tables would go where search_path begins
+        with pytest.raises(Conflict, match="in the schema public of this database"):
+            await open_store(fresh, tmp_path)
+        await admin.execute(version, HEAD)
+        await admin.execute(f"ALTER DATABASE {name} SET search_path = public")
+        await (await open_store(fresh, tmp_path)).close()
+
+
+async def test_tables_of_other_programs_in_other_schemas_are_no_installation(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    async with database(postgres, empty=True) as fresh, connected(fresh) as admin:
+        await admin.execute("CREATE TABLE account (id int); CREATE TABLE event (id int)")
+        await admin.execute(f'CREATE SCHEMA "{USER}"')
+        await (await open_store(fresh, tmp_path)).close()
+        tables = f"SELECT count(*) FROM pg_tables WHERE schemaname = '{USER}'"
+        assert await admin.fetchval(tables) > 6
 
 
 # A young table has no statistics: the plans must not hang on them.

@@ -27,6 +27,14 @@ from hooktui.store.postgres.shared_key import (
 from hooktui.store.tables import HOOK
 from hooktui.store.vault import KeyProblem, Vault
 
+_INSTALLATIONS = """
+SELECT schemas.nspname FROM pg_class AS tables JOIN pg_namespace AS schemas
+  ON schemas.oid = tables.relnamespace
+WHERE tables.relkind = 'r'
+  AND tables.relname IN ('account', 'audit', 'delivery', 'event', 'installation', 'live_change')
+GROUP BY schemas.nspname HAVING count(*) = 6 ORDER BY schemas.nspname"""
+"""The schemas of a database that hold our tables: some of those that every version has."""
+
 
 async def prepare(
     connect: Callable[[], Awaitable[Raw]], key_file: Path, target: DatabaseAddress
@@ -54,7 +62,8 @@ def migrate(conn: Connection, key_file: Path) -> None:
     """Upgrade the schema; another server that does the same waits.
 
     Raises:
-        Conflict: servers of an older version work on it.
+        Conflict: servers of an older version work on it, or ``search_path`` leads to a
+            schema without the tables that the database has.
         SchemaTooNew: a newer version wrote it.
         KeyProblem: values must be encrypted again, and their key is missing.
     """
@@ -67,8 +76,26 @@ def migrate(conn: Connection, key_file: Path) -> None:
             f"this database is in use by {counted(working, 'server')} of an older version"
             f"{known and f': {known}'}; stop all of them, then start this version"
         )
+    _check_search_path(conn)
     upgrade(conn, partial(_vault_in_use, conn, key_file))
     failpoints.hit("before_migration_commit")
+
+
+def _check_search_path(conn: Connection) -> None:
+    """Raise Conflict if new tables would not be in the schema that has the others.
+
+    It is the first of ``search_path``: a schema with the name of the user, once there is one. A
+    second installation would hide the hooks of the first, and take its locks: these belong to the
+    database.
+    """
+    own = conn.execute(text("SELECT current_schema()")).scalar()
+    others = conn.execute(text(_INSTALLATIONS)).scalars().all()
+    if others and own not in others:
+        raise Conflict(
+            f"hooktui's tables are in the schema {others[0]} of this database, but search_path "
+            f"begins with {own}. For those tables, let the search_path of this user begin with "
+            f"{others[0]}; a new installation needs a database of its own (createdb)"
+        )
 
 
 def _vault_in_use(conn: Connection, key_file: Path) -> Vault:
