@@ -163,8 +163,11 @@ def mask_steps(exchange: Exchange, secrets: SecretForms) -> Steps[Exchange]:
     marks = yield from _find(parts, secrets)
     if _FOUND not in marks:
         return exchange
-    yield
-    body, shown, *fields = (_replaced(part.text, part.spans(marks)) for part in parts)
+    replaced: list[bytes] = []
+    for part in parts:
+        yield
+        replaced.append(_replaced(part.text, part.spans(marks)))
+    body, shown, *fields = replaced
     texts = [text.decode("latin-1") for text in fields]
     headers = tuple(zip(texts[::2], texts[1::2], strict=True))
     if detail is not None:
@@ -197,15 +200,17 @@ def _find(texts: Sequence[_Text], secrets: SecretForms) -> Steps[bytearray]:
         window = len(joint)
     for number, form in enumerate(secrets.forms):
         yield from _mark(marks, joint, form, window, encoded=number >= secrets.plain)
-    for text in reversed(texts):
+    while texts:  # freeing all of them at once would be the longest step
+        text = texts.pop()
+        yield
         if text.cut:
-            yield
             begun, end = _begun(text.text, secrets.forms), text.start + len(text.text)
             marks[end - begun : end] = _FOUND * begun
         if text.outer is not None and (spans := text.spans(marks)):
-            yield
             outer, decoded = text.outer
-            for start, end in decoded.spans(spans):
+            for number, (start, end) in enumerate(decoded.spans(spans)):
+                if number % _HITS_A_STEP == 0:
+                    yield
                 # The rest of a cut escape belongs to the span before it.
                 end += text.lost if end == len(outer.text) - text.lost else 0
                 marks[outer.start + start : outer.start + end] = _FOUND * (end - start)

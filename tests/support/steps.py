@@ -17,11 +17,11 @@ def longest_step_s(begin: Callable[[], Iterator[object]], bound_s: float) -> flo
     Runs end when all steps are below the bound. On a machine that is slower than that of the
     bounds, it is the time that they would take there.
     """
-    least_s = _times_s(begin())
+    least_s = times_s(begin())
     for _ in range(4):
         if max(least_s) < bound_s:
             break
-        least_s = list(map(min, zip(least_s, _times_s(begin()), strict=True)))
+        least_s = list(map(min, zip(least_s, times_s(begin()), strict=True)))
     return longest_s if (longest_s := max(least_s)) < bound_s else longest_s / slowness()
 
 
@@ -30,7 +30,7 @@ def slowness() -> float:
     return max(1.0, min(_took_s(_work) for _ in range(20)) / _REFERENCE_S)
 
 
-def _times_s(steps: Iterator[object]) -> list[float]:
+def times_s(steps: Iterator[object]) -> list[float]:
     """Return the time of each step without collections, which grow with what other tests hold."""
     times: list[float] = []
     was_enabled = gc.isenabled()
