@@ -44,6 +44,16 @@ def drop_packets(sock: socket.socket, *, over: int = -1) -> None:
     )
 
 
+def may_drop_packets() -> bool:
+    """Whether the kernel lets this user filter packets; some let only root do it."""
+    with socket.socket() as sock:
+        try:
+            drop_packets(sock)
+        except PermissionError:
+            return False
+    return True
+
+
 @dataclass
 class Receiver:
     """A running server: where it is, and what it saw."""
