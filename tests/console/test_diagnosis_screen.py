@@ -6,8 +6,12 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+import pytest
+
 from hooktui.client import calls
 from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
+from hooktui.console.hooks.secret_screen import SecretScreen
+from hooktui.console.shell.change_feed import FeedChanges
 from tests.console.client import Client
 from tests.support.receivers import Receiver
 
@@ -139,6 +143,23 @@ async def test_two_marked_hooks_are_not_diagnosed_at_once(
         await console.shows("one", "two")
         await console.press("ctrl+a", "x")
         await console.shows("this works on one hook, but 2 are marked")
+
+
+# Red when each later change of the hook says it again, in place of what a command has said.
+@pytest.mark.parametrize("screen_of", [DiagnosisScreen, SecretScreen])
+async def test_that_a_hook_is_deleted_is_said_once(
+    open_console, client: Client, receiver: Receiver, screen_of: type[DiagnosisScreen]
+):
+    hook = client.hook(receiver.url)
+    async with open_console() as console:
+        screen = screen_of(hook)
+        await console.app.push_screen(screen)
+        await console.until(lambda: screen.is_mounted)
+        client.ask(calls.delete_hook(hook.id))
+        await console.shows("the hook is deleted; Esc goes back")
+        screen.notice("what a command says")
+        await screen.changed(FeedChanges(everything=True))
+        await console.shows("what a command says")
 
 
 async def test_a_hook_that_is_gone_and_a_server_that_does_not_answer(

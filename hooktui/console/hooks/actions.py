@@ -190,14 +190,15 @@ def named(hook: Hook) -> str:
     return f"hook {hook.id} ({short_name(hook.name)})"
 
 
-async def read_again(screen: ConsoleScreen, hook: Hook) -> Hook:
-    """Return a hook as it is now; after a notice the same one if it cannot be read."""
+async def read_again(screen: ConsoleScreen, hook: Hook) -> Hook | None:
+    """Return a hook as it is now, or the same one after an error; None, after a notice: deleted."""
     from hooktui.client import calls
 
     try:
         return await screen.send(calls.get_hook(hook.id))
     except NotFound:
         screen.notice(f"the hook is deleted; {screen.shell.key('back')} goes back", "warn")
+        return None
     except HooktuiError as error:
         screen.show_error(error)
     return hook

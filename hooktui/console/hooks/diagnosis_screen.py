@@ -72,6 +72,7 @@ class DiagnosisScreen(ConsoleScreen):
         )
         self.parts = (HookActions(self, lambda: [self.hook], BulkRunner(self)),)
         self.hook = hook
+        self._is_deleted = False
         self.diagnosis: Diagnosis | None = None
         self._run: Worker[None] | None = None
         self.running = False
@@ -149,9 +150,10 @@ class DiagnosisScreen(ConsoleScreen):
 
     async def changed(self, changes: FeedChanges) -> None:
         """Reload an edited hook; the results remain until the next diagnosis."""
-        if not (changes.everything or self.hook.id in changes.hooks):
+        if self._is_deleted or not (changes.everything or self.hook.id in changes.hooks):
             return
-        self.hook = await read_again(self, self.hook)
+        hook = await read_again(self, self.hook)
+        self.hook, self._is_deleted = hook or self.hook, hook is None
         self.refresh_frame()
 
     # -- commands

@@ -64,6 +64,7 @@ class SecretScreen(ConsoleScreen):
     def __init__(self, hook: Hook, fresh: str | None = None, warnings: Sequence[str] = ()) -> None:
         super().__init__()
         self.hook = hook
+        self._is_deleted = False
         self._snippets = snippets(hook.signature_hash)
         self._languages = Choice(list(self._snippets), id="language")
         self.handlers.update(
@@ -130,9 +131,10 @@ class SecretScreen(ConsoleScreen):
 
     async def changed(self, changes: FeedChanges) -> None:
         """Reload an edited hook; its hash may be another one now."""
-        if not (changes.everything or self.hook.id in changes.hooks):
+        if self._is_deleted or not (changes.everything or self.hook.id in changes.hooks):
             return
-        before, self.hook = self.hook, await read_again(self, self.hook)
+        before, hook = self.hook, await read_again(self, self.hook)
+        self.hook, self._is_deleted = hook or before, hook is None
         if self.hook.signature_hash != before.signature_hash and self.query("#code"):
             self._snippets = snippets(self.hook.signature_hash)
             self._show_how()
