@@ -66,7 +66,7 @@ async def test_a_start_waits_for_another_that_makes_the_schema(
 
 # Red when the schema is not compared: the server starts without any hook, and of two installations
 # in one database only one applies retention.
-@pytest.mark.parametrize("path", ["second", '"$user", public'])
+@pytest.mark.parametrize("path", ["second", '"$user", public', "missing"])
 async def test_no_tables_are_created_beside_those_of_another_schema(
     postgres: PostgresServer, tmp_path: Path, path: str
 ) -> None:
@@ -77,8 +77,9 @@ async def test_no_tables_are_created_beside_those_of_another_schema(
         await admin.execute(f"ALTER DATABASE {name} SET search_path = {path}")
         version = "UPDATE public.alembic_version SET version_num = $1"
         await admin.execute(version, REVISIONS[-2])  # new tables would go where search_path begins
-        with pytest.raises(Conflict, match="in the schema public of this database"):
+        with pytest.raises(Conflict, match="in the schema public of this database") as refused:
             await open_store(fresh, tmp_path)
+        assert "None" not in refused.value.detail
         await admin.execute(version, HEAD)
         await admin.execute(f"ALTER DATABASE {name} SET search_path = public")
         await (await open_store(fresh, tmp_path)).close()

@@ -89,11 +89,12 @@ def _check_search_path(conn: Connection) -> None:
     database.
     """
     own = conn.execute(text("SELECT current_schema()")).scalar()
+    first = own or "no schema that exists"
     others = conn.execute(text(_INSTALLATIONS)).scalars().all()
     if others and own not in others:
         raise Conflict(
             f"hooktui's tables are in the schema {others[0]} of this database, but search_path "
-            f"begins with {own}. For those tables, let the search_path of this user begin with "
+            f"begins with {first}. For those tables, let the search_path of this user begin with "
             f"{others[0]}; a new installation needs a database of its own (createdb)"
         )
 
