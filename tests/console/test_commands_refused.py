@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hooktui.console.frame.dialogs import ConsoleDialog
+from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.domain.roles import Need, Role, why_not
@@ -15,12 +16,13 @@ from tests.console.gate import as_role, says
 from tests.support.receivers import Receiver
 
 NOT_ALLOWED = why_not(Role.VIEWER, Need.OPERATE)
+GONE = "there is no such thing any more"
 REFUSALS = (
     says(403, NOT_ALLOWED),
-    says(404, "there is no such thing any more"),
+    says(404, GONE),
     says(409, "somebody changed it meanwhile"),
 )
-TOLD = (NOT_ALLOWED, "there is no such thing any more", "somebody changed it meanwhile")
+TOLD = (NOT_ALLOWED, GONE, "somebody changed it meanwhile")
 
 
 # Red when a refusal is swallowed, or shown as if the thing was done.
@@ -44,7 +46,10 @@ async def _is_refused(scene: Scene, case: Asking, told: str) -> None:
     await possible(scene, case.command)
     scene.screen.notices.clear()
     await scene.console.press(*case.keys(scene))
-    # A form asks what is to become of both edits, and the name of an account can be changed.
+    # A form asks what is to become of both edits, or of those of a hook that is deleted, and the
+    # name of an account can be changed.
+    if (case.screen, case.name, told) == (HookForm, "edit", GONE):
+        told = "was deleted while you were editing"
     await scene.console.until(lambda: told in scene.console.text)
     if isinstance(scene.screen, ConsoleDialog):
         await scene.console.press("escape")
