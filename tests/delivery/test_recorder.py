@@ -186,6 +186,31 @@ async def test_what_was_sent_while_nothing_could_be_written_is_not_sent_again(
     assert (delivery.attempts, len(seen)) == (1, 1)
 
 
+# Red when only a start ends leases that have run out.
+async def test_claims_whose_answer_was_lost_are_sent_once_their_leases_end(
+    quick_rescues, running: RunningEngine, receivers: Receivers, clock: RunningClock, monkeypatch
+):
+    seen: list[bytes] = []
+    await running.hook(url_of(await receivers.behaving(forever(OK, seen))), max_in_flight=1)
+    lost = asyncio.Event()
+    claim = running.store.claim
+
+    async def lose_the_first(hook: HookId, count: int, *, by_age: bool = False):
+        claims = await claim(hook, count, by_age=by_age)
+        if claims and not lost.is_set():
+            lost.set()
+            raise Unavailable("the connection was lost")
+        return claims
+
+    monkeypatch.setattr(running.store, "claim", lose_the_first)
+    await running.emit(2)
+    await lost.wait()
+    await running.all_are("delivered", 1)
+    clock.advance(61)
+    await running.all_are("delivered", 2)
+    assert len(seen) == 2
+
+
 # Red when a server that was stopped for a minute ends its own leases: it has sent the request, and
 # may even have the response.
 async def test_a_server_that_was_stopped_for_longer_than_a_lease_sends_nothing_again(
