@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import html
+import math
 import time
 import timeit
 from base64 import b64encode, urlsafe_b64encode
@@ -224,23 +225,22 @@ def test_a_long_value_that_was_cut_is_masked_from_its_first_byte() -> None:
         assert found.body == b" ***"
 
 
+# At n and 4n: 4 is linear, 16 is quadratic. Red with overlaps by trial.
 def test_the_work_for_a_response_is_in_proportion_to_its_length() -> None:
-    # The least of five, at n and 4n: 4 is linear, 16 is quadratic. Red with overlaps by trial.
     secret = with_value("a" * 400 + "b")
+
+    def took_s(piece: bytes, size: int) -> float:
+        begin = partial(masked, answer((piece * size)[:size], truncated=True), secret)
+        return min(timeit.repeat(begin, number=1, repeat=5, timer=time.thread_time))
+
     gc.disable()
     for piece in (b"a", b"\\", b"\\u0061", b"%61", b"%2561", b"&#97;", b"a\\", b"&", b"\\/%41&lt;"):
-        times = [
-            min(
-                timeit.repeat(
-                    partial(masked, answer((piece * size)[:size], truncated=True), secret),
-                    number=1,
-                    repeat=5,
-                    timer=time.process_time,
-                )
-            )
-            for size in (4096, 16384)
-        ]
-        assert times[1] <= 6 * times[0] + 0.002, piece
+        least_s = dict.fromkeys((4096, 16384), math.inf)
+        for _ in range(6):  # other programs may have the caches of the CPU for a while
+            least_s = {size: min(least, took_s(piece, size)) for size, least in least_s.items()}
+            if least_s[16384] <= 6 * least_s[4096] + 0.002:
+                break
+        assert least_s[16384] <= 6 * least_s[4096] + 0.002, piece
     gc.enable()
 
 
