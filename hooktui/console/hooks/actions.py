@@ -46,7 +46,7 @@ class HookActions(ScreenPart):
         deleted: Callable[[Sequence[Hook]], None] = lambda _: None,
     ) -> None:
         self.deleting = False
-        self._toggling = False
+        self._toggling = self._says_deleted = False
         self._screen, self._selected = screen, selected
         self._bulk, self._on_deleted = bulk, deleted
         screen.subjects.update(dict.fromkeys(_ON_HOOKS, self._ids))
@@ -82,6 +82,25 @@ class HookActions(ScreenPart):
         if self._toggling:
             return f"still {self._screen.notices.work}"
         return f"there is nothing to undo; {shell.key('undo')} reverts the last enable or disable"
+
+    async def read_again(self) -> Hook:
+        """Return the selected hook as it is now, or the same one after a notice.
+
+        That it is deleted is said once: it must not replace what a command says later.
+        """
+        from hooktui.client import calls
+
+        hook = self._selected()[0]
+        try:
+            return await self._screen.send(calls.get_hook(hook.id))
+        except NotFound:
+            if not self._says_deleted:
+                back = self._screen.shell.key("back")
+                self._screen.notice(f"the hook is deleted; {back} goes back", "warn")
+            self._says_deleted = True
+        except HooktuiError as error:
+            self._screen.show_error(error)
+        return hook
 
     def _ids(self) -> Hashable:
         return tuple(hook.id for hook in self._selected())
@@ -188,20 +207,6 @@ class HookActions(ScreenPart):
 def named(hook: Hook) -> str:
     """Return the id and name of a hook, for use in a sentence."""
     return f"hook {hook.id} ({short_name(hook.name)})"
-
-
-async def read_again(screen: ConsoleScreen, hook: Hook) -> Hook | None:
-    """Return a hook as it is now, or the same one after an error; None, after a notice: deleted."""
-    from hooktui.client import calls
-
-    try:
-        return await screen.send(calls.get_hook(hook.id))
-    except NotFound:
-        screen.notice(f"the hook is deleted; {screen.shell.key('back')} goes back", "warn")
-        return None
-    except HooktuiError as error:
-        screen.show_error(error)
-    return hook
 
 
 def _ping_message(hook: Hook, delivery: DeliveryDetail) -> tuple[str, Severity]:

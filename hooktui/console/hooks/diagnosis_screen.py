@@ -21,7 +21,7 @@ from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.frame_text import CHECK_TONES, advice_here
 from hooktui.console.frame.parts import acts_on
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.hooks.actions import HookActions, named, read_again
+from hooktui.console.hooks.actions import HookActions, named
 from hooktui.console.hooks.diagnosis_text import (
     as_text,
     as_words,
@@ -70,9 +70,9 @@ class DiagnosisScreen(ConsoleScreen):
             copy=acts_on(lambda: self.diagnosis, self._copy),
             copy_as=acts_on(lambda: self.diagnosis, self._copy_as),
         )
-        self.parts = (HookActions(self, lambda: [self.hook], BulkRunner(self)),)
+        self._actions = HookActions(self, lambda: [self.hook], BulkRunner(self))
+        self.parts = (self._actions,)
         self.hook = hook
-        self._is_deleted = False
         self.diagnosis: Diagnosis | None = None
         self._run: Worker[None] | None = None
         self.running = False
@@ -150,10 +150,9 @@ class DiagnosisScreen(ConsoleScreen):
 
     async def changed(self, changes: FeedChanges) -> None:
         """Reload an edited hook; the results remain until the next diagnosis."""
-        if self._is_deleted or not (changes.everything or self.hook.id in changes.hooks):
+        if not (changes.everything or self.hook.id in changes.hooks):
             return
-        hook = await read_again(self, self.hook)
-        self.hook, self._is_deleted = hook or self.hook, hook is None
+        self.hook = await self._actions.read_again()
         self.refresh_frame()
 
     # -- commands

@@ -18,7 +18,7 @@ from hooktui.console.frame.dialogs import DialogOption, ask
 from hooktui.console.frame.frame_text import end_reason
 from hooktui.console.frame.revealing import RevealTimer
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.hooks.actions import HookActions, named, read_again
+from hooktui.console.hooks.actions import HookActions, named
 from hooktui.console.hooks.secret_lines import SecretLines
 from hooktui.console.hooks.verification_snippets import SECRET_VARIABLE, snippets
 from hooktui.console.shell.change_feed import FeedChanges
@@ -64,7 +64,6 @@ class SecretScreen(ConsoleScreen):
     def __init__(self, hook: Hook, fresh: str | None = None, warnings: Sequence[str] = ()) -> None:
         super().__init__()
         self.hook = hook
-        self._is_deleted = False
         self._snippets = snippets(hook.signature_hash)
         self._languages = Choice(list(self._snippets), id="language")
         self.handlers.update(
@@ -76,7 +75,8 @@ class SecretScreen(ConsoleScreen):
             wrap=lambda: self.notice(self.query_one(DocumentView).toggle_wrap()),
         )
         self.reveal_timer = RevealTimer(self, lambda: self.lines)
-        self.parts = (HookActions(self, lambda: [self.hook], BulkRunner(self)),)
+        self._actions = HookActions(self, lambda: [self.hook], BulkRunner(self))
+        self.parts = (self._actions,)
         # A copy reads the secret, which is audited; do not run two at the same time.
         self.subjects["copy"] = lambda: self.hook.id
         self._fresh = fresh
@@ -131,10 +131,9 @@ class SecretScreen(ConsoleScreen):
 
     async def changed(self, changes: FeedChanges) -> None:
         """Reload an edited hook; its hash may be another one now."""
-        if self._is_deleted or not (changes.everything or self.hook.id in changes.hooks):
+        if not (changes.everything or self.hook.id in changes.hooks):
             return
-        before, hook = self.hook, await read_again(self, self.hook)
-        self.hook, self._is_deleted = hook or before, hook is None
+        before, self.hook = self.hook, await self._actions.read_again()
         if self.hook.signature_hash != before.signature_hash and self.query("#code"):
             self._snippets = snippets(self.hook.signature_hash)
             self._show_how()
