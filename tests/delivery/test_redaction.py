@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import html
 import math
 import time
@@ -230,10 +229,9 @@ def test_the_work_for_a_response_is_in_proportion_to_its_length() -> None:
     secret = with_value("a" * 400 + "b")
 
     def took_s(piece: bytes, size: int) -> float:
-        begin = partial(masked, answer((piece * size)[:size], truncated=True), secret)
-        return min(timeit.repeat(begin, number=1, repeat=5, timer=time.thread_time))
+        given = answer((piece * size)[:size], truncated=True)
+        return min(sum(times_s(mask_steps(given, secret))) for _ in range(5))
 
-    gc.disable()
     for piece in (b"a", b"\\", b"\\u0061", b"%61", b"%2561", b"&#97;", b"a\\", b"&", b"\\/%41&lt;"):
         least_s = dict.fromkeys((4096, 16384), math.inf)
         for _ in range(6):  # other programs may have the caches of the CPU for a while
@@ -241,7 +239,6 @@ def test_the_work_for_a_response_is_in_proportion_to_its_length() -> None:
             if least_s[16384] <= 6 * least_s[4096] + 0.002:
                 break
         assert least_s[16384] <= 6 * least_s[4096] + 0.002, piece
-    gc.enable()
 
 
 JOB = ClaimedDelivery(
