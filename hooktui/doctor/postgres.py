@@ -19,7 +19,7 @@ from hooktui.doctor.rules import (
     assess_round_trip,
     assess_skew,
 )
-from hooktui.domain.errors import HooktuiError
+from hooktui.domain.errors import Conflict, HooktuiError
 from hooktui.domain.paths import InstallPaths
 from hooktui.domain.text import visible
 from hooktui.domain.wire.diagnosis import Check
@@ -27,6 +27,7 @@ from hooktui.store.key_ring import find_keys, keys_are_there
 from hooktui.store.postgres import locks
 from hooktui.store.postgres.connections import DatabaseAddress, Raw, connect, explain
 from hooktui.store.postgres.pools import engine
+from hooktui.store.postgres.schema import check_search_path
 from hooktui.store.postgres.shared_key import open_installation
 from hooktui.store.sqlite.moved_marker import read_mark
 from hooktui.store.tables import HOOK
@@ -128,9 +129,12 @@ async def _check_database(where: InstallPaths, target: DatabaseAddress) -> list[
     try:
         async with pool.connect() as conn:
             key = partial(_check_key, key_file=where.key_file)
+            await conn.run_sync(check_search_path)
             rows = await conn.run_sync(
                 lambda sync: list(check_rows(sync, key, where.key_file, now, working=bool(numbers)))
             )
+    except Conflict as error:
+        rows = [Check("schema", "fail", error.detail, "change search_path, then start the server")]
     finally:
         await pool.dispose()
     return checks + rows

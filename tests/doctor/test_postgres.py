@@ -139,6 +139,19 @@ async def test_leases_that_ran_out_are_reported(where: InstallPaths, url: str) -
     assert (check.state, check.value) == ("warn", "3 held, 3 expired")
 
 
+# Red when the empty schema that search_path names is said to be migrated by the next start.
+async def test_a_search_path_to_a_schema_without_the_tables_is_a_failure(
+    where: InstallPaths, url: str
+) -> None:
+    await execute(
+        url,
+        """CREATE SCHEMA second; DO $$ BEGIN EXECUTE
+        format('ALTER DATABASE %I SET search_path = second', current_database()); END $$""",
+    )
+    check = (await look(where, url))["schema"]
+    assert (check.state, "in the schema public" in check.value) == ("fail", True)
+
+
 async def test_a_newer_schema_is_a_failure(where: InstallPaths, url: str) -> None:
     await execute(url, "UPDATE alembic_version SET version_num = '9999'")
     assert (await look(where, url))["schema"].state == "fail"

@@ -76,17 +76,20 @@ def migrate(conn: Connection, key_file: Path) -> None:
             f"this database is in use by {counted(working, 'server')} of an older version"
             f"{known and f': {known}'}; stop all of them, then start this version"
         )
-    _check_search_path(conn)
+    check_search_path(conn)
     upgrade(conn, partial(_vault_in_use, conn, key_file))
     failpoints.hit("before_migration_commit")
 
 
-def _check_search_path(conn: Connection) -> None:
-    """Raise Conflict if new tables would not be in the schema that has the others.
+def check_search_path(conn: Connection) -> None:
+    """Check that new tables would be in the schema that has the others.
 
-    It is the first of ``search_path``: a schema with the name of the user, once there is one. A
-    second installation would hide the hooks of the first, and take its locks: these belong to the
-    database.
+    New ones are created in the first schema of ``search_path``: one with the name of the user, once
+    it exists. A second installation would hide the hooks of the first, and take its locks: these
+    belong to the database.
+
+    Raises:
+        Conflict: they would be in another one.
     """
     own = conn.execute(text("SELECT current_schema()")).scalar()
     first = own or "no schema that exists"
