@@ -25,9 +25,11 @@ _FISH = ("-n __fish_use_subcommand ", "-n __fish_hooktui_using_command ")
 
 
 def completion(shell: Literal["bash", "zsh", "fish"], /, *, context: Context) -> None:
-    """Print the completion script of a shell, as in: source <(hooktui completion bash).
+    """Print the completion script of a shell, for a file that it reads at the first Tab.
 
-    For zsh: hooktui completion zsh > DIR/_hooktui, with DIR in fpath, or sourced after compinit.
+    bash: ~/.local/share/bash-completion/completions/hooktui. zsh: DIR/_hooktui, with DIR in fpath.
+    fish: ~/.config/fish/completions/hooktui.fish. Without a file, in a second at each start:
+    source <(hooktui completion bash).
 
     Args:
         shell: bash, zsh or fish.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import pty
 import select
@@ -9,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import time
+from functools import cache
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -25,9 +28,17 @@ WITHIN_S = 20.0
 
 BASH = ["bash", "--norc", "--noprofile", "-i"]
 ZSH = ["zsh", "-f", "-i"]
+LAZY = Path("/usr/share/bash-completion/bash_completion")
+COMPLETIONS = ".local/share/bash-completion/completions"
 INIT = "autoload -Uz compinit; compinit -u -D"
 SHELLS = [
     pytest.param(BASH, "source ./script", id="bash"),
+    pytest.param(
+        BASH,
+        f"mkdir -p {COMPLETIONS}; cp script {COMPLETIONS}/hooktui; . {LAZY}",
+        id="bash file",
+        marks=pytest.mark.skipif(not LAZY.exists(), reason="no package bash-completion here"),
+    ),
     pytest.param(ZSH, f"{INIT}; source ./script", id="zsh sourced"),
     pytest.param(ZSH, f"fpath=($PWD $fpath); {INIT}", id="zsh fpath"),
 ]
@@ -44,16 +55,22 @@ CASES = [
 ]
 
 
+@cache
+def script_of(shell: str) -> str:
+    """Return the script of a shell, which takes a second to write."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        main(["completion", shell], {"PATH": os.environ["PATH"]})
+    return printed.getvalue()
+
+
 @pytest.fixture
-def folder(tmp_path: Path, request: pytest.FixtureRequest, capsys) -> Path:
+def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """Return a folder with the script of a shell, under both of its names, and a file."""
     shell = request.getfixturevalue("shell")[0]
     if shutil.which(shell) is None:
         pytest.skip(f"no {shell} here")
-    main(["completion", shell], {"HOOKTUI_HOME": str(tmp_path), "PATH": os.environ["PATH"]})
-    script = capsys.readouterr().out
     for name in ("script", "_hooktui"):
-        (tmp_path / name).write_text(script)
+        (tmp_path / name).write_text(script_of(shell))
     (tmp_path / "body-of-a-job.json").write_text("{}")
     return tmp_path
 
