@@ -209,7 +209,9 @@ def after_batch(
         if failing:
             changes.append(Ending(AlertType.HOOK_FAILING, Resolution.DISABLED))
         changes.append(Opening(AlertType.HOOK_DISABLED))
-    elif is_failing(batch.streak, gave_up=batch.gave_up, rules=rules, now_ms=now_ms):
+    elif batch.cause is not None and is_failing(
+        batch.streak, gave_up=batch.gave_up, rules=rules, now_ms=now_ms
+    ):
         if disabled is None and not failing:
             changes.append(Opening(AlertType.HOOK_FAILING))
     elif failing and batch.delivered:

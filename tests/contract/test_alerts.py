@@ -202,6 +202,19 @@ async def test_pings_and_interruptions_do_not_count(opened: Opened) -> None:
     assert await alerts(opened) == []
 
 
+@pytest.mark.parametrize("code", [200, 500])
+async def test_no_ping_judges_the_failures_before_it(opened: Opened, code: int) -> None:
+    # Red when any attempt opens the alert: the ping after a repair announced a failing hook.
+    hook = await make_hook(opened.store)
+    await fail(opened, hook, times=5)
+    opened.clock.advance(100)
+    claim = await opened.store.claim_ping(HookId(hook.id), b"{}")
+    await opened.store.record([result_of(claim, opened.clock, code)])
+    assert await alerts(opened) == []
+    await fail(opened, hook)
+    assert [alert.type for alert in await alerts(opened)] == ["hook.failing"]
+
+
 async def test_a_hook_that_is_gone_is_disabled_and_not_failing(opened: Opened) -> None:
     # Red when 410 also opens the alert of its dead letter, or leaves the hook failing.
     await alert_hook(opened)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -62,16 +62,18 @@ def streak(failed: int, for_s: float) -> FailureStreak:
 )
 def test_when_a_hook_is_failing(failed: int, for_s: float, gave_up: bool, opens: bool) -> None:
     # Red when any bound is moved by one.
-    batch = HookBatch(streak(failed, for_s), gave_up=gave_up)
+    batch = HookBatch(streak(failed, for_s), gave_up=gave_up, cause="dns")
     assert after_batch(False, batch, RULES, NOW) == ([FAILING] if opens else [])
     assert after_batch(True, batch, RULES, NOW) == []
+    # Red when a ping, an interruption or the response of an earlier URL opens it.
+    assert after_batch(False, replace(batch, cause=None), RULES, NOW) == []
 
 
 def test_a_hook_recovers_with_the_first_success() -> None:
     healthy = HookBatch(streak(0, 0), delivered=True)
     assert after_batch(True, healthy, RULES, NOW) == [RECOVERED]
     assert after_batch(False, healthy, RULES, NOW) == []
-    again = HookBatch(streak(3, 90), delivered=True)
+    again = HookBatch(streak(3, 90), delivered=True, cause="dns")
     assert after_batch(True, again, RULES, NOW) == []  # it fails already: no flapping
 
 
@@ -85,7 +87,7 @@ def test_a_disabled_hook_is_no_longer_failing() -> None:
 
 
 def test_attempts_that_end_after_the_hook_was_disabled_open_nothing() -> None:
-    batch = HookBatch(streak(9, 90), gave_up=True)
+    batch = HookBatch(streak(9, 90), gave_up=True, cause="dns")
     assert after_batch(False, batch, RULES, NOW, disabled=DisabledReason.BY_HAND) == []
 
 
@@ -253,7 +255,8 @@ def test_no_sequence_of_results_floods_a_key(ends: list[bool]) -> None:
     failing = False
     for now, now_streak, delivered in results(ends):
         life.now = now
-        for change in after_batch(failing, HookBatch(now_streak, delivered), RULES, now):
+        batch = HookBatch(now_streak, delivered, cause=None if delivered else "dns")
+        for change in after_batch(failing, batch, RULES, now):
             failing = isinstance(change, Opening)
             life.open() if failing else life.end()
         life.look()

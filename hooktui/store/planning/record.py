@@ -319,7 +319,7 @@ def concerns_alerts(recorded: RecordedHook, rules: AlertRules, now_ms: int) -> b
         return True
     if hook.failing:
         return change.last_success_at is not None
-    return failing.failed > 0 and is_failing(
+    return bool(change.failures) and is_failing(
         failing, gave_up=change.gave_up, rules=rules, now_ms=now_ms
     )
 
