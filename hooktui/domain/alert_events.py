@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from hooktui.domain.alerts import AlertState, AlertStatus, AlertType, Resolution
-from hooktui.domain.clock import format_duration, optional_rfc3339, to_rfc3339
+from hooktui.domain.clock import format_duration, from_rfc3339, optional_rfc3339, to_rfc3339
 from hooktui.domain.failure_causes import HELD, SKIPPED
 from hooktui.domain.ids import encode
 from hooktui.domain.text import counted, in_bytes
@@ -105,7 +105,9 @@ def _end(kind: AlertType, status: AlertStatus, facts: Facts) -> str:
     match kind:
         case AlertType.HOOK_FAILING | AlertType.HOOK_DISABLED:
             ended = _ENDED.get(how, "is no longer failing") if how is not None else ""
-            after = format_duration(((status.resolved_at or 0) - status.opened_at) / 1000)
+            since_ms = _failing_since_ms(facts) if kind is AlertType.HOOK_FAILING else None
+            begun_ms = status.opened_at if since_ms is None else since_ms
+            after = format_duration(max((status.resolved_at or 0) - begun_ms, 0) / 1000)
             return f"{_hook(facts)} {ended} after {after}"
         case AlertType.GAVE_UP | AlertType.EXPIRING:
             if how is Resolution.EXPIRED:
@@ -120,6 +122,12 @@ def _end(kind: AlertType, status: AlertStatus, facts: Facts) -> str:
             return "the disk has space again" if recovered else "the database is on another machine"
         case _:
             return f"{_replay(facts)} is no longer paused"
+
+
+def _failing_since_ms(facts: Facts) -> int | None:
+    """Return the first failure; an alert that reopened keeps the time when it opened first."""
+    since = facts.get("failing_since")
+    return None if since is None else from_rfc3339(since)
 
 
 def _hook(facts: Facts) -> str:

@@ -191,6 +191,11 @@ async def test_a_flapping_hook_is_announced_once_in_ten_minutes(opened: Opened) 
     assert [kind for kind in await types(opened) if kind.startswith("hook.")] == [
         "hook.failing", "hook.recovered", "hook.failing",
     ]  # fmt: skip
+    await answer(opened, hook, [200])
+    ((_, end),) = [one for one in await announced(opened) if one[0].endswith("recovered")][1:]
+    # Four times 21 s, then the quiet time. Red when it counts from the first opening.
+    assert end["summary"].endswith("delivers again after 11m 24s")
+    assert end["alert"]["opened_at"] < end["failing_since"]
 
 
 async def test_pings_and_interruptions_do_not_count(opened: Opened) -> None:
