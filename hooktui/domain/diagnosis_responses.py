@@ -9,7 +9,7 @@ from hooktui.domain.addresses import ParsedUrl, parse_url
 from hooktui.domain.clock import format_duration, parse_http_date_s
 from hooktui.domain.deliveries import NOT_ACKNOWLEDGED, ErrorClass
 from hooktui.domain.errors import Refused
-from hooktui.domain.hook_fields import HOOK_SETTINGS, MAX_TIMEOUT_S
+from hooktui.domain.hook_fields import FIRST_BYTE_S, HOOK_SETTINGS, MAX_TIMEOUT_S
 from hooktui.domain.wire.deliveries import Attempt
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.domain.wire.hooks import Hook
@@ -48,10 +48,6 @@ _STATUS_FIXES: Final = {
 _PACE_ADAPTS: Final = "it limits requests: the hook's pace adapts to it; --rate sets a fixed limit"
 
 _ERROR_FIXES: Final = {
-    ErrorClass.TIMEOUT: (
-        "let it respond first and work later; or allow more time with"
-        f" --{HOOK_SETTINGS['timeout_s'].option} ({MAX_TIMEOUT_S} s at most)"
-    ),
     ErrorClass.RESET: "it, or a proxy before it, closed the connection at the request: see its log",
     ErrorClass.PROTOCOL: "that port does not speak HTTP/1.1: correct it in the hook's URL",
     ErrorClass.RESPONSE_TOO_LARGE: "let it send a smaller response; the response is not used",
@@ -76,8 +72,8 @@ def assess_response(ping: Attempt, hook: Hook, target: ParsedUrl) -> Check:
         return _status(status, ping, hook)
     if ping.error is not None:
         fix = _ERROR_FIXES.get(ErrorClass(ping.error), "run it again")
-        if ping.error == ErrorClass.TIMEOUT and NOT_ACKNOWLEDGED in (ping.error_detail or ""):
-            fix = _LOST_ON_THE_WAY
+        if ping.error == ErrorClass.TIMEOUT:
+            fix = _timeout_fix(ping, hook)
         if target.scheme == "http" and ping.error in (ErrorClass.RESET, ErrorClass.PROTOCOL):
             fix += "; or does it require https://?"
         return Check("ping", "fail", ping.error_detail or ping.error, fix)
@@ -91,6 +87,17 @@ def assess_response(ping: Attempt, hook: Hook, target: ParsedUrl) -> Check:
         return Check("ping", "warn", f"{said} {hook.timeout_s:g} s", advice)
     size = ping.response.size if ping.response is not None else 0
     return Check("ping", "ok", f"responded {status} after {took}, {size:,} bytes")
+
+
+def _timeout_fix(ping: Attempt, hook: Hook) -> str:
+    if NOT_ACKNOWLEDGED in (ping.error_detail or ""):
+        return _LOST_ON_THE_WAY
+    fix = "let it respond first and work later"
+    longest_s = FIRST_BYTE_S if ping.phases_ms.first_byte is None else MAX_TIMEOUT_S
+    if hook.timeout_s >= longest_s:
+        return fix
+    option = HOOK_SETTINGS["timeout_s"].option
+    return f"{fix}; or allow more time with --{option} (up to {longest_s} s)"
 
 
 def _status(status: int, ping: Attempt, hook: Hook) -> Check:

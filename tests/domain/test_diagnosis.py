@@ -161,6 +161,19 @@ def test_a_timeout_says_whether_the_network_lost_the_request(detail, fix):
     assert fix in found.fix
 
 
+# Red when a hook that has 30 s already is told to allow more: the response begins within 15 s.
+@pytest.mark.parametrize(
+    ("timeout_s", "first_byte_ms", "more"),
+    [(30, None, ""), (15, None, ""), (14, None, "(up to 15 s)"),
+     (29, 70.0, "(up to 30 s)"), (30, 70.0, "")],
+)  # fmt: skip
+def test_more_time_is_offered_only_where_there_is_more(timeout_s, first_byte_ms, more):
+    phases = Phases(first_byte=first_byte_ms, total=timeout_s * 1000.0)
+    ping = replace(answered(error="timeout", error_detail="too late"), phases_ms=phases)
+    fix = said(ping, timeout_s=timeout_s).fix
+    assert ("--timeout" in fix, fix.endswith(more)) == (bool(more), True)
+
+
 def test_a_handshake_that_hangs_is_not_blamed_on_the_version_of_tls():
     hangs = "example.com did not finish the TLS handshake within 5 s"
     found = said(findings=replace(FINDINGS, tls=None, error=ErrorClass.TIMEOUT, detail=hangs))
