@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from hooktui.domain.errors import Conflict, Refused
 from hooktui.domain.ids import DeliveryId, HookId, decode, floor_at
-from hooktui.domain.replays import check_selection, with_hooks
+from hooktui.domain.replays import ReplayMode, check_selection, with_hooks
 from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.store import changes
 from hooktui.store.contract import StepOutcome
@@ -147,9 +147,20 @@ async def test_a_filter_skips_and_a_cause_narrows(
 async def test_all_hooks_of_an_account_may_be_none(opened: Opened, mode: str, reason: str) -> None:
     await give_up(opened, await make_hook(opened.store, active=False), 1)
     given = check_selection(ReplaySelection(hooks="all", mode=mode, since="1h"), opened.clock.ms)
-    given = with_hooks(given, await opened.store.read(hooks_to_replay, DEFAULT, given.mode))
+    given = with_hooks(given, await opened.store.read(hooks_to_replay, DEFAULT, given.mode, None))
     with pytest.raises(Conflict, match=f"nothing to replay: {reason}"):
         await opened.store.write(changes.create_replay, ADA, DEFAULT, given, 50, None)
+
+
+async def test_all_hooks_are_those_of_the_cause(opened: Opened) -> None:
+    # Red when a hook with an unfinished replay of another cause refuses the replay of the others.
+    broken, missing = [await make_hook(opened.store, name=name) for name in ("broken", "missing")]
+    await give_up(opened, broken, 1, 503)
+    await give_up(opened, missing, 1, 404)
+    for cause, expected in ((None, {broken.id, missing.id}), ("http_404", {missing.id})):
+        mode = ReplayMode.FAILED
+        found = await opened.store.read(hooks_to_replay, DEFAULT, mode, cause)
+        assert set(found) == expected
 
 
 @pytest.mark.parametrize("mode", ["sent", "all", "never-sent"])

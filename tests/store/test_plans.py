@@ -386,5 +386,6 @@ async def test_the_results_of_replays_are_counted_along_their_index(store, clock
     for query, args in ((queries.may_be_taken, [START_MS]), (queries.count_running, [])):
         found += await plans(store, query, *args)
         assert any("INDEX replay_running" in step for step in found)
-    found += await plans(store, hooks_to_replay, DEFAULT, ReplayMode.FAILED)
+    for cause in (None, "dns"):
+        found += await plans(store, hooks_to_replay, DEFAULT, ReplayMode.FAILED, cause)
     assert not walked_through(found)

@@ -77,7 +77,11 @@ LISTS = {
     ),
     "expiring": (lambda conn: expiring(conn, START_MS), "delivery_undelivered"),
     "hooks to replay": (
-        lambda conn: hooks_to_replay(conn, DEFAULT, ReplayMode.FAILED), "delivery_undelivered"
+        lambda conn: hooks_to_replay(conn, DEFAULT, ReplayMode.FAILED, None), "delivery_undelivered"
+    ),
+    "hooks to replay of a cause": (
+        lambda conn: hooks_to_replay(conn, DEFAULT, ReplayMode.FAILED, "dns"),
+        "delivery_undelivered",
     ),
     "results of replays": (
         lambda conn: queries.list_replays(conn, DEFAULT, PageRequest()), "delivery_of_replay"

@@ -299,7 +299,8 @@ async def _named(request: Request, owner: AccountId, selection: PairSelection) -
     """Return a selection with the hooks that "all" stands for now."""
     if selection.hooks is not None:
         return selection
-    return with_hooks(selection, await read(request, hooks_to_replay, owner, selection.mode))
+    wanted = (selection.mode, selection.cause)
+    return with_hooks(selection, await read(request, hooks_to_replay, owner, *wanted))
 
 
 @router.get("/v1/replays", response_model=Page[Replay])

@@ -341,16 +341,18 @@ def status_of(conn: Connection, delivery: DeliveryId) -> str | None:
     return conn.execute(select(DELIVERY.c.status).where(DELIVERY.c.id == delivery)).scalar()
 
 
-def hooks_to_replay(conn: Connection, account: AccountId, mode: ReplayMode) -> list[HookId]:
+def hooks_to_replay(
+    conn: Connection, account: AccountId, mode: ReplayMode, cause: str | None
+) -> list[HookId]:
     """Return the hooks that "all" stands for: those with undelivered events, or the active ones.
 
-    One more than a replay may have is the most.
+    With a ``cause``, those with events that are undelivered for it. One more than a replay may have
+    is the most.
     """
     hooks = select(HOOK.c.id).where(HOOK.c.account_id == account, HOOK.c.deleted_at.is_(None))
     if mode is ReplayMode.FAILED:
-        undelivered = select(DELIVERY.c.id).where(
-            DELIVERY.c.hook_id == HOOK.c.id, DELIVERY.c.cause.is_not(None)
-        )
+        has_cause = DELIVERY.c.cause.is_not(None) if cause is None else DELIVERY.c.cause == cause
+        undelivered = select(DELIVERY.c.id).where(DELIVERY.c.hook_id == HOOK.c.id, has_cause)
         hooks = hooks.where(undelivered.exists())
     else:
         hooks = hooks.where(HOOK.c.active)
