@@ -338,10 +338,11 @@ def abort(
 
     Args:
         replay: its id, rpl_….
-        cancel_waiting: also cancel its pending deliveries.
+        cancel_waiting: also cancel its pending deliveries; their events stay undelivered.
         yes: do not ask.
     """
-    context.confirm(f"Abort {replay}?", yes=yes)
+    cancels = ", and cancel its pending deliveries" if cancel_waiting else ""
+    context.confirm(f"Abort {replay}{cancels}?", yes=yes)
     call = calls.abort_replay(replay, cancel_waiting=cancel_waiting, account=context.account)
     _steer(context, call)
 

@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import update
 
 from hooktui.domain.errors import Unavailable
+from hooktui.domain.ids import DeliveryId, HookId, decode
 from hooktui.store import changes, queries
 from hooktui.store.changes.replays import cancel_waiting_of
 from hooktui.store.tables import DELIVERY
-from tests.contract.alert_steps import alerts
+from tests.contract.alert_steps import alerts, shown_group
 from tests.contract.replay_steps import give_up, number, seen, start, step, waiting_of
 from tests.support.stores import (
     ADA,
@@ -40,12 +41,50 @@ async def test_abort_cancels_what_waits_if_asked(opened: Opened) -> None:
     assert await waiting_of(opened, hook) == 0
 
 
-# Red when the cancellation ends it in the name of the server.
-async def test_an_abort_that_cancels_ends_the_alert_of_the_group_in_its_own_name(
-    opened: Opened,
-) -> None:
+# Red when they lose their cause: the events never arrived, and no view and no replay found them.
+@pytest.mark.parametrize("attempted", [True, False])
+async def test_what_an_abort_cancels_is_undelivered_again(opened: Opened, attempted: bool) -> None:
     hook = await make_hook(opened.store)
-    await give_up(opened, hook, 1)
+    await give_up(opened, hook, 2, 404)
+    replay = await start(opened, hook)
+    claims = (await step(opened, replay, hook)).claims
+    if attempted:
+        await opened.store.record([result_of(claim, opened.clock, 404) for claim in claims])
+    else:
+        await opened.store.release(claims)
+    await opened.store.write(changes.abort_replay, BOB, None, number(replay), cancel_waiting=True)
+    group = await shown_group(opened, hook, "http_404")
+    assert (group.count, group.gave_up, group.retrying) == (2, 2, 0)
+    assert {alert.state for alert in await alerts(opened)} == {"open"}
+    again = await start(opened, hook)
+    assert len((await step(opened, again, hook)).claims) == 2
+    await opened.store.write(changes.abort_replay, BOB, None, number(again))
+
+
+async def test_the_group_of_what_an_abort_cancelled_can_be_given_up(opened: Opened) -> None:
+    # Red when only failed deliveries are dead letters: the group stays for ever.
+    hook = await make_hook(opened.store)
+    await give_up(opened, hook, 2)
+    replay = await start(opened, hook)
+    await opened.store.release((await step(opened, replay, hook)).claims)
+    await opened.store.write(changes.abort_replay, BOB, None, number(replay), cancel_waiting=True)
+    until_ms = opened.clock.ms
+    done = await opened.store.write(
+        changes.give_up, BOB, None, HookId(hook.id), "http_5xx", until_ms
+    )
+    assert (done.given_up, done.cancelled) == (2, 0)
+    assert await deliveries(opened.store, q="status:undelivered") == []
+
+
+# Red when the event counts as lost, or the cancellation ends the alert in the server's name.
+async def test_an_abort_that_cancels_repeats_ends_the_alert_of_their_group(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await emit(opened.store)
+    await attempt(opened.store, opened.clock, hook, 200)
+    (first,) = await deliveries(opened.store)
+    await opened.store.write(changes.resend, ADA, None, DeliveryId(decode("dlv", first.id)))
+    (claim,) = await opened.store.claim(HookId(hook.id), 1)
+    await opened.store.record([result_of(claim, opened.clock, 503, schedule_s=())])
     replay = await start(opened, hook)
     (claim,) = (await step(opened, replay, hook)).claims
     await opened.store.record([result_of(claim, opened.clock, 503)])
@@ -53,6 +92,7 @@ async def test_an_abort_that_cancels_ends_the_alert_of_the_group_in_its_own_name
     await opened.store.write(changes.abort_replay, BOB, None, number(replay), cancel_waiting=True)
     (ended,) = await alerts(opened)
     assert (ended.state, ended.resolution, ended.changed_by) == ("resolved", "cleared", "bob")
+    assert await deliveries(opened.store, q="status:undelivered") == []
 
 
 # Red when the mark of an early retry counts as creation: a retry on its own schedule is lost.

@@ -374,7 +374,8 @@ async def abort_replay(
 ) -> Response:
     """Abort an unfinished replay.
 
-    Deliveries that it created stay; ``cancel_waiting`` cancels the pending ones.
+    Deliveries that it created stay. ``cancel_waiting`` cancels the pending ones; events that were
+    not delivered stay undelivered.
     """
     cancels = body is not None and body.cancel_waiting
     abort = partial(changes.abort_replay, cancel_waiting=cancels)

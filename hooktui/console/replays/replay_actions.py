@@ -87,7 +87,7 @@ class ReplayActions(ScreenPart):
         if replay.progress.waiting:  # includes early retries, which are not cancelled
             words = "Abort, and cancel the pending deliveries that it created"
             options.append(DialogOption("c", words, "cancel"))
-        details = "It cannot be resumed; a new replay can send the rest."
+        details = "It cannot be resumed; a new replay can send the rest, and what is cancelled."
         answer = await ask(self._screen, f"Abort replay {replay.id}?", details, options)
         if not answer:
             self._screen.notice("the replay was not aborted")

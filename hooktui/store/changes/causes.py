@@ -1,4 +1,4 @@
-"""Writes the causes of deliveries that a version without causes stored."""
+"""The causes of deliveries in SQL; writes those that a version without causes stored."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     Text,
     and_,
     case,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    null,
     or_,
     select,
     update,
@@ -48,15 +50,34 @@ def write_causes(tx: Tx) -> None:
     tx.conn.execute(update(CAUSE_BACKFILL).values(after=last, until=until))
 
 
-def cause_in_sql() -> ColumnElement[Any]:
+def cause_in_sql(delivery: FromClause = DELIVERY) -> ColumnElement[Any]:
     """Return `failure_causes.cause_of` of a delivery's last attempt as an expression."""
-    code = DELIVERY.c.last_code
+    code = delivery.c.last_code
     return case(
-        (DELIVERY.c.last_error != ErrorClass.STATUS.value, DELIVERY.c.last_error),
+        (delivery.c.last_error != ErrorClass.STATUS.value, delivery.c.last_error),
         (code.between(400, 499), "http_" + cast(code, Text)),
         (code.between(500, 599), SERVER_ERROR),
         else_=OTHER_STATUS,
     )
+
+
+def cause_without_it() -> ColumnElement[Any]:
+    """Return the cause of a delivery that a replay created and does not send any more.
+
+    Its event is undelivered, as before the replay, unless it was delivered before. One that was not
+    attempted takes the cause of the delivery that the replay replaced.
+    """
+    other = DELIVERY.alias("other")
+    of_pair = and_(other.c.event_id == DELIVERY.c.event_id, other.c.hook_id == DELIVERY.c.hook_id)
+    delivered = exists().where(of_pair, other.c.status == DeliveryStatus.DELIVERED.value)
+    replaced = (
+        select(cause_in_sql(other))
+        .where(of_pair, other.c.id < DELIVERY.c.id, other.c.status == DeliveryStatus.FAILED.value)
+        .order_by(other.c.id.desc())
+        .limit(1)
+    )
+    own_or_replaced = func.coalesce(DELIVERY.c.cause, replaced.scalar_subquery())
+    return case((delivered, null()), else_=own_or_replaced)
 
 
 def _undelivered(begun_ms: int) -> ColumnElement[bool]:

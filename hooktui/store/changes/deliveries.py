@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import starmap
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, case, insert, select, update
 
@@ -20,6 +20,7 @@ from hooktui.domain.replays import HOOK_DELETED
 from hooktui.domain.roles import Actor
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.store.changes.alerts import groups_were_emptied
+from hooktui.store.changes.causes import cause_without_it
 from hooktui.store.feed_items import DeliveryState, delivery_item
 from hooktui.store.queries.deliveries import deliveries_by_id, no_delivery
 from hooktui.store.queries.delivery_indexes import is_in_group
@@ -169,27 +170,31 @@ def _new_delivery(tx: Tx, row: DeliveryRow) -> int:
     return delivery
 
 
-def _cancel(tx: Tx, rows: Sequence[DeliveryRow], reason: str) -> None:
+def _cancel(
+    tx: Tx, rows: Sequence[DeliveryRow], reason: str, cause: ColumnElement[Any] | None = None
+) -> None:
     cancelled = DeliveryStatus.CANCELLED.value
     ended = update(DELIVERY).where(DELIVERY.c.id.in_([row.id for row in rows]))
     tx.conn.execute(
         ended.values(
-            status=cancelled, next_attempt_at=None, finished_at=tx.now_ms, reason=reason, cause=None
+            status=cancelled, next_attempt_at=None, finished_at=tx.now_ms, reason=reason,
+            cause=cause,
         )
-    )
+    )  # fmt: skip
     for row in rows:
         state = DeliveryState(cancelled, row.attempts, None, tx.now_ms, row.duration_ms, reason)
         _feed(tx, row, state)
 
 
-def cancel_pending(tx: Tx, which: ColumnElement[bool], by: str) -> bool:
-    """Cancel some of the pending deliveries on a condition; return whether some are left.
+def cancel_created(tx: Tx, which: ColumnElement[bool], by: str) -> bool:
+    """Cancel some of the pending deliveries that a replay created; return whether some are left.
 
-    ``by`` is the user who cancels them, and in whose name alerts end.
+    Their events are undelivered, as before. ``by`` is the user who cancels them, and in whose name
+    alerts end.
     """
     pending = select(DELIVERY).where(which, is_pending()).limit(_CANCELLED_AT_ONCE)
     rows = list(starmap(_row, tx.conn.execute(pending)))
-    _cancel_and_count(tx, rows, f"cancelled by {by}", by)
+    _cancel_and_count(tx, rows, f"cancelled by {by}", by, cause_without_it())
     return len(rows) == _CANCELLED_AT_ONCE
 
 
@@ -255,7 +260,7 @@ def _give_up_entries(
     if not found and after is None:
         raise no_group(hook, cause)
     old = [row for row in found if row.created_at <= until_ms]
-    dead = [row for row in old if row.status == DeliveryStatus.FAILED]
+    dead = [row for row in old if DeliveryStatus(row.status).final]
     pending = [row for row in old if row.status == DeliveryStatus.PENDING]
     if cause == HELD:
         pending = [row for row in pending if row.cause is None]
@@ -297,9 +302,15 @@ def audit_cancel(tx: Tx, actor: Actor, account: AccountId, after: Mapping[str, o
     tx.audit(actor, "delivery.cancel_many", "deliveries", account=account, after=after)
 
 
-def _cancel_and_count(tx: Tx, rows: Sequence[DeliveryRow], reason: str, by: str) -> None:
+def _cancel_and_count(
+    tx: Tx,
+    rows: Sequence[DeliveryRow],
+    reason: str,
+    by: str,
+    cause: ColumnElement[Any] | None = None,
+) -> None:
     """Cancel pending deliveries of several hooks, which may end the alerts of their groups."""
-    _cancel(tx, rows, reason)
+    _cancel(tx, rows, reason, cause)
     for hook, count in Counter(row.hook_id for row in rows).items():
         _count_waiting(tx, hook, -count)
         tx.due(hook, tx.now_ms)  # the next delivery of an ordered hook, or the one due after it

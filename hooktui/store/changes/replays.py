@@ -47,7 +47,7 @@ from hooktui.domain.replays import (
 from hooktui.domain.roles import Actor
 from hooktui.store.audit import SERVER
 from hooktui.store.changes.alerts import replay_continued, replay_finished, replay_paused
-from hooktui.store.changes.deliveries import cancel_pending
+from hooktui.store.changes.deliveries import cancel_created
 from hooktui.store.feed_items import replay_item
 from hooktui.store.queries.access import account_row
 from hooktui.store.queries.hooks import no_hook
@@ -217,6 +217,7 @@ def abort_replay(
 def cancel_waiting_of(tx: Tx, replay: int) -> None:
     """Cancel the pending deliveries that an aborted replay created: a part now, the rest later.
 
+    Events that were never delivered are undelivered again, so that a new replay selects them.
     Those that it only attempted early have its id as well, and keep their own schedule.
     """
     row = _find(tx, None, replay)
@@ -225,7 +226,7 @@ def cancel_waiting_of(tx: Tx, replay: int) -> None:
         DELIVERY.c.trigger == Trigger.REPLAY.value,
         DELIVERY.c.id > replay,  # not of an earlier replay
     )
-    some_left = cancel_pending(tx, created, row.changed_by)
+    some_left = cancel_created(tx, created, row.changed_by)
     if some_left:
         tx.follow_up(partial(cancel_waiting_of, replay=replay))
     # Only an unfinished one continues at a start: what is retried after the abort stays.
