@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Set
 from time import monotonic
 from typing import Final
 
@@ -83,7 +84,8 @@ class ReplayRunner:
         if may_take:
             if monotonic() - self._renewed_s < LEASE_MS / 1000:
                 await self._renew_now()  # they have not expired: the clock was set forward
-            await store.write(changes.take_replays, store.token, str(store.number))
+            taken = await store.write(changes.take_replays, store.token, str(store.number))
+            await self._end_runs(self._tasks.keys() & taken)
             if not self._tasks:
                 self._renewed_s = monotonic()
         if not may_take and not self._tasks and not first:
@@ -104,6 +106,15 @@ class ReplayRunner:
             run = self._runs[identity] = ReplayRun(store, self._engine, mine[identity])
             task = self._tasks[identity] = asyncio.create_task(run(), name="replay")
             task.add_done_callback(lambda _: self._wake.set())
+
+    async def _end_runs(self, replays: Set[int]) -> None:
+        """End the runs of replays that were free meanwhile: what they know may have changed."""
+        ended = []
+        for identity in replays:
+            ended.append(self._tasks.pop(identity))
+            del self._runs[identity]
+            ended[-1].cancel()
+        await asyncio.gather(*ended, return_exceptions=True)
 
     async def _renew(self) -> None:
         if monotonic() - self._renewed_s >= _RENEW_EVERY_S:

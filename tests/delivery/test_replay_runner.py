@@ -267,6 +267,25 @@ async def test_a_hook_that_another_server_set_aside_is_not_done(
     assert [hook.state for hook in shown.hooks] == ["set_aside", "done"]
 
 
+# Red when the server goes on with the run that it has: nobody walks the hook until the others end.
+async def test_a_replay_that_was_resumed_since_the_last_look_walks_all_hooks_again(
+    running: RunningEngine, receivers: Receivers, runner: ReplayRunner
+):
+    hooks = [await hook_with_dead_letters(running, receivers, at_once) for _ in range(2)]
+    store = running.store
+    await store.write(changes.pause, ACTOR)
+    identity = await replay(running, *hooks)
+    await runner._look(first=True)
+    await store.write(changes.set_aside, store.token, identity, hooks[0])
+    del runner._runs[identity].walks[hooks[0]]  # as its run does
+    for change in (changes.pause_replay, changes.resume_replay):
+        await store.write(change, ACTOR, None, identity)
+    await runner._look(first=False)
+    assert set(runner._runs[identity].walks) == set(hooks)
+    await store.write(changes.resume, ACTOR)
+    await running.all_are("delivered", 3 * DEAD)  # the first hook had the events of the other
+
+
 # Red when a server looks for replays that none runs before it renews its own leases.
 async def test_a_clock_that_is_set_forward_pauses_no_replay_that_is_being_run(
     running: RunningEngine, clock: RunningClock, receivers: Receivers, runner: ReplayRunner

@@ -353,8 +353,11 @@ def _target(replay: int) -> str:
 # By the server that runs them
 
 
-def take_replays(tx: Tx, token: int, server: str) -> None:
-    """Take the running replays without a live lease; pause those that none ran for an hour."""
+def take_replays(tx: Tx, token: int, server: str) -> list[int]:
+    """Take the running replays without a live lease; pause those that none ran for an hour.
+
+    Return those that were taken.
+    """
     free = or_(REPLAY.c.lease_until.is_(None), REPLAY.c.lease_until <= tx.now_ms)
     abandoned = REPLAY.c.lease_until < tx.now_ms - ABANDONED_MS
     rows = tx.conn.execute(select(REPLAY).where(IS_RUNNING, free, abandoned)).all()
@@ -362,8 +365,9 @@ def take_replays(tx: Tx, token: int, server: str) -> None:
         _pause_itself(tx, row, ABANDONED)
     taken = update(REPLAY).where(IS_RUNNING, free)
     values = {"owner_token": token, "server": server, "lease_until": tx.now_ms + LEASE_MS}
-    tx.conn.execute(taken.values(values))
+    found = tx.conn.execute(taken.values(values).returning(REPLAY.c.id)).scalars().all()
     failpoints.hit("before_replay_lease_commit")
+    return list(found)
 
 
 def renew_replays(tx: Tx, token: int, replays: Sequence[int]) -> None:
