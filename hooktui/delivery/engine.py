@@ -195,6 +195,7 @@ class Engine:
         try:
             acceptances, claims = await self._store.accept(events, reserve)
         except BaseException:
+            checked, may_begin = True, False  # it may be planned after its caller was cancelled
             for hook in reserved:
                 self.unreserve(hook, 1)
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 
 import pytest
 
@@ -194,6 +195,24 @@ async def test_a_fault_after_a_claim_releases_the_deliveries_and_the_slots(runni
         failpoints.arm(None)
     assert {one.attempts for one in await running.deliveries()} == {1}
     assert len(seen) == 20
+
+
+# Red when an operation that is planned after its caller was cancelled takes a place: for good.
+async def test_a_cancelled_call_takes_no_place_later(running, receivers, tmp_path):
+    receiver = await receivers.behaving(forever(OK, []))
+    hook = await running.hook(url_of(receiver), max_in_flight=1)
+    shell = sqlite3.connect(tmp_path / "hooktui.db", isolation_level=None)
+    shell.execute("BEGIN IMMEDIATE")
+    call = asyncio.create_task(running.emit())
+    await until(lambda: running.store._accepting.heartbeat.age_s > 0)  # it has left the queue
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    shell.execute("ROLLBACK")
+    shell.close()
+    await running.all_are("delivered", 1)
+    await until(lambda: running.engine._queues.queue(hook).in_flight == 0)
+    await running.emit()
+    await running.all_are("delivered", 2)
 
 
 # Red when what this server interrupted counts among the attempts that a receiver made fail.
