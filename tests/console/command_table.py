@@ -323,7 +323,7 @@ ASKING: tuple[Asking, ...] = (
            then=("4",), working="snoozing hook ", done=_alert("snoozed")),
     Asking(AlertsScreen, "replay", "GET /v1/undelivered", ("Cause",), again=("R",)),
     *_listed(AlertsScreen, "GET /v1/alerts", "order"),
-    Asking(ResolvedAlertsScreen, "open", "GET /v1/replays/rpl_[^/]+", ("finished, by",)),
+    Asking(ResolvedAlertsScreen, "open", "GET /v1/replays/rpl_[^/]+", ("finished, created by",)),
     Asking(ResolvedAlertsScreen, "replay", "GET /v1/replays/rpl_[^/]+", ("Cause",), again=("R",)),
     *_listed(ResolvedAlertsScreen, "GET /v1/alerts", "order"),
     Asking(DeliveryScreen, "resend", "POST /v1/deliveries/{waiting}/resend", ("attempt due now",),

@@ -142,7 +142,7 @@ async def test_an_abort_can_cancel_what_waits_and_starts_on_back(
         await scene.console.shows("the replay was not aborted")
         assert scene.replays()[0].state == "running"
         await scene.console.press("d", "y")
-        await scene.console.shows("aborted, by")
+        await scene.console.shows("aborted, created by")
         await scene.console.until(
             lambda: scene.screen.disabled_reason("activate") == "the replay is aborted"
         )
@@ -153,7 +153,7 @@ async def test_the_command_line_opens_a_replay_by_its_id(client: Client, receive
         replay = scene.unfinished()
         await scene.console.press("colon", *f"replay {replay.id}", "enter")
         screen = await scene.on(ReplayScreen)
-        await scene.console.shows(f"Replay {replay.id}", f"running, by {USER}")
+        await scene.console.shows(f"Replay {replay.id}", f"running, created by {USER}")
         assert screen.replay_id == replay.id
 
 

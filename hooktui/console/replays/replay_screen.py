@@ -55,7 +55,7 @@ class ReplayScreen(ConsoleScreen):
     def heading(self) -> StyledLine:
         """Return the heading: the replay, its state and its creator."""
         replay = self.replay
-        about = "" if replay is None else f"  {replay.state}, by {replay.created_by}"
+        about = "" if replay is None else f"  {replay.state}, created by {replay.created_by}"
         return ((f" Replay {self.replay_id}", "strong"), (about, "plain"))
 
     def compose_body(self) -> ComposeResult:
