@@ -48,6 +48,9 @@ def text(pieces) -> str:
     ("counts", "word"),
     [
         (EventCounts(delivered=3, failed=1, waiting=1), "✗ failed"),
+        (EventCounts(delivered=3, failed=2, superseded=1), "✗ failed"),
+        # Red when an event that a replay delivered remains failed.
+        (EventCounts(delivered=3, failed=1, superseded=1), "✓ delivered"),
         (EventCounts(delivered=3, waiting=1), "◌ waiting"),
         (EventCounts(delivered=3), "✓ delivered"),
         (EventCounts(cancelled=2), "⊘ cancelled"),

@@ -20,7 +20,7 @@ from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.deliveries import ErrorClass, Trigger
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.parser import Subject, parse
-from hooktui.domain.ids import AccountId, HookId, decode
+from hooktui.domain.ids import AccountId, DeliveryId, HookId, decode
 from hooktui.domain.wire.events import EventCounts, HookDecision
 from hooktui.store import changes, queries
 from hooktui.store.base import Store
@@ -545,6 +545,38 @@ async def test_an_event_tells_how_its_deliveries_stand(opened: Opened) -> None:
         EventCounts(waiting=2),
         EventCounts(delivered=1, waiting=1),
     ]
+
+
+async def test_a_failed_delivery_is_superseded_by_a_better_one_of_its_hook(opened: Opened) -> None:
+    # Red when one of another hook, a failed or a cancelled one supersedes it.
+    store = opened.store
+    hook, other = await make_hook(store), await make_hook(store)
+    await emit(store)
+    seen = []
+
+    async def resend() -> DeliveryId:
+        failed = await deliveries(store, hook=HookId(hook.id), status="failed")
+        first = DeliveryId(decode("dlv", failed[0].id))
+        again, _ = await store.write(changes.resend, ADA, None, first)
+        return DeliveryId(decode("dlv", again.id))
+
+    async def note() -> None:
+        page = await store.read(queries.list_events, DEFAULT, PageRequest())
+        (counts,) = [event.counts for event in page.data]
+        assert counts is not None
+        seen.append((counts.failed, counts.superseded))
+
+    for code in (404, 404, 200):
+        (claim,) = await store.claim(HookId(hook.id), 1)
+        await store.record([result_of(claim, opened.clock, code, schedule_s=())])
+        await note()
+        if code != 200:
+            await store.write(changes.cancel, ADA, None, await resend())
+            await note()
+            await resend()
+            await note()
+    await attempt(store, opened.clock, other, 200)
+    assert seen == [(1, 0), (1, 0), (1, 1), (2, 0), (2, 0), (2, 2), (2, 2)]
 
 
 async def test_every_hook_has_a_decision_about_an_event(opened: Opened) -> None:

@@ -17,9 +17,9 @@ from hooktui.domain.wire.events import AcceptedEvent, Event, EventDetail, HookDe
 
 
 def worst_status(event: Event, glyphs: Glyphs) -> StyledLine:
-    """Return glyph and text of the worst status of an event's deliveries."""
+    """Return glyph and text of the worst status of an event at its hooks."""
     counts = event.counts
-    if counts is not None and counts.failed:
+    if counts is not None and counts.failed > counts.superseded:
         return ((f"{glyphs.failed} failed", "bad"),)
     if counts is not None and counts.waiting:
         return ((f"{glyphs.waiting} waiting", "warn"),)

@@ -42,10 +42,14 @@ class Skip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventCounts:
-    """Deliveries of an event by state; ``waiting`` are those that have not ended."""
+    """Deliveries of an event by state; ``waiting`` are those that have not ended.
+
+    ``superseded`` are the failed ones whose hook has a newer one that was delivered or is waiting.
+    """
 
     delivered: int = 0
     failed: int = 0
+    superseded: int = 0
     waiting: int = 0
     cancelled: int = 0
 

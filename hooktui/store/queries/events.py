@@ -8,7 +8,7 @@ from itertools import starmap
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, exists, func, select
 
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
@@ -138,15 +138,39 @@ def _counted(conn: Connection, rows: Sequence[_Row]) -> list[Event]:
     grouped = select(*keys, func.count()).where(DELIVERY.c.event_id.in_(few)).group_by(*keys)
     for identity, status, count in conn.execute(grouped) if few else ():
         per_event[identity][status] = count
-    return [_event(row, _counts(per_event.get(row.id))) for row in rows]
+    failed = [identity for identity in few if DeliveryStatus.FAILED in per_event[identity]]
+    superseded = _superseded(conn, failed) if failed else {}
+    return [_event(row, _counts(per_event.get(row.id), superseded.get(row.id, 0))) for row in rows]
 
 
-def _counts(counts: Mapping[str, int] | None) -> EventCounts | None:
+def _superseded(conn: Connection, events: Sequence[int]) -> Mapping[int, int]:
+    """Return by event how many failed deliveries have a newer one that is better."""
+    newer = DELIVERY.alias("newer")
+    better = exists().where(
+        newer.c.event_id == DELIVERY.c.event_id,
+        newer.c.hook_id == DELIVERY.c.hook_id,
+        newer.c.id > DELIVERY.c.id,
+        newer.c.status.not_in([DeliveryStatus.FAILED.value, DeliveryStatus.CANCELLED.value]),
+    )
+    failed = (
+        select(DELIVERY.c.event_id, func.count())
+        .where(
+            DELIVERY.c.event_id.in_(events),
+            DELIVERY.c.status == DeliveryStatus.FAILED.value,
+            better,
+        )
+        .group_by(DELIVERY.c.event_id)
+    )
+    return {row[0]: row[1] for row in conn.execute(failed)}
+
+
+def _counts(counts: Mapping[str, int] | None, superseded: int) -> EventCounts | None:
     if counts is None:
         return None
     return EventCounts(
         delivered=counts.get(DeliveryStatus.DELIVERED, 0),
         failed=counts.get(DeliveryStatus.FAILED, 0),
+        superseded=superseded,
         waiting=counts.get(DeliveryStatus.PENDING, 0) + counts.get(DeliveryStatus.SENDING, 0),
         cancelled=counts.get(DeliveryStatus.CANCELLED, 0),
     )
