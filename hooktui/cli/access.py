@@ -12,7 +12,6 @@ from hooktui.cli.listing import FIRST_50, Limit, Listing, for_each, show_list
 from hooktui.cli.output import Piece
 from hooktui.cli.time_format import ago, moment_ahead
 from hooktui.client import calls
-from hooktui.domain.errors import Refused
 from hooktui.domain.wire.access import Account, Token
 
 accounts = App(name="accounts", help="List and create accounts.")
@@ -93,8 +92,6 @@ def create_token(
         role: viewer, operator, admin, or producer (sends events only).
         expires: when it ends: 30d, or an RFC 3339 time; never by default.
     """
-    if not name.strip():
-        raise Refused("a token needs a name")
     fields: dict[str, object] = {"name": name, "role": role}
     if context.account is not None:
         fields["account"] = context.account

@@ -69,7 +69,8 @@ def test_the_feed_tells_every_account(api: httpx.Client, account: int):
 
 
 def test_a_bound_token_may_not_stop_the_others(api: httpx.Client, account: int, tcp: httpx.Client):
-    made = api.post("/v1/tokens", json={"role": "admin", "account": account}).json()["token"]
+    fields = {"name": "t", "role": "admin", "account": account}
+    made = api.post("/v1/tokens", json=fields).json()["token"]
     answer = tcp.post("/v1/engine/pause", headers={"Authorization": f"Bearer {made}"})
     assert answer.status_code == 403
     assert api.get("/v1/status").json()["paused"] is None

@@ -40,7 +40,7 @@ class AccountBody(RequestBody):
 class TokenBody(RequestBody):
     """A new token; without ``account`` it may access all accounts."""
 
-    name: str = Field(default="", json_schema_extra={"maxLength": MAX_NAME})
+    name: str = Field(json_schema_extra={"pattern": r"\S", "maxLength": MAX_NAME})
     role: str = Field(json_schema_extra={"enum": list(Role)})
     account: Annotated[int, WithJsonSchema(INTEGER_SCHEMA)] | None = None
     expires_at: str | None = None
@@ -59,8 +59,7 @@ async def list_accounts(request: Request, window: Window) -> Response:
 @router.post("/v1/accounts", status_code=201, response_model=Account)
 async def create_account(request: Request, body: AccountBody) -> Response:
     """Create an account."""
-    name = body.name.strip()
-    wrong = check_name(name) or (None if name else "an account needs a name")
+    name, wrong = _read_name(body.name, "an account")
     if wrong:
         raise Refused.field("/name", wrong)
     account = await service_of(request).store.write(
@@ -84,7 +83,7 @@ async def create_token(
 ) -> Response:
     """Create a token; its text is shown only in this response."""
     service, caller = service_of(request), caller_of(request)
-    role, expires_at_ms = _checked(body)
+    name, role, expires_at_ms = _checked(body)
     if None not in (account, body.account) and account != body.account:
         raise Refused.field(
             "/account",
@@ -96,14 +95,20 @@ async def create_token(
     except NotFound as error:
         raise Refused.field("/account", error.detail) from None
     token = await service.store.write(
-        changes.create_token, caller.actor, body.name, role, owner, expires_at_ms
+        changes.create_token, caller.actor, name, role, owner, expires_at_ms
     )
     return respond(token, 201, headers={"Cache-Control": "no-store"})
 
 
-def _checked(body: TokenBody) -> tuple[Role, int | None]:
+def _read_name(given: str, of: str) -> tuple[str, str | None]:
+    """Return a name without blanks at its ends, and what is wrong with it, or None."""
+    name = given.strip()
+    return name, check_name(name) or (None if name else f"{of} needs a name")
+
+
+def _checked(body: TokenBody) -> tuple[str, Role, int | None]:
     errors = []
-    wrong = check_name(body.name)
+    name, wrong = _read_name(body.name, "a token")
     if wrong:
         errors.append(FieldError("/name", wrong))
     if body.role not in tuple(Role):
@@ -123,7 +128,7 @@ def _checked(body: TokenBody) -> tuple[Role, int | None]:
                 errors.append(FieldError("/expires_at", "expires_at is in the past"))
     if errors:
         raise Refused.fields(errors)
-    return Role(body.role), expires_at_ms
+    return name, Role(body.role), expires_at_ms
 
 
 @router.delete("/v1/tokens/{token}", status_code=204)
