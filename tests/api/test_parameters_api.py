@@ -145,3 +145,41 @@ def test_each_number_has_bounds_and_is_refused_beyond_them(api):
                         wrong.append((method, path, name, value, answer.status_code, pointers))
     assert wrong == []
     assert seen == {"account", "after", "hook", "hours", "limit", "wait"}
+
+
+def _calls_of_accounts(api) -> list[tuple[str, str]]:
+    """Return the calls that name no object by id but may name an account."""
+    return [
+        (method.upper(), path)
+        for path, calls in api.get("/openapi.json").json()["paths"].items()
+        for method, call in calls.items()
+        if "account" in {one["name"] for one in call.get("parameters", ())}
+        and ("{" not in path or path == "/v1/events/{event}")
+        and (method, path) != ("get", "/v1/events/{event}")
+    ]
+
+
+BODIES = {
+    "/v1/events": {"type": "job.failed", "data": {}},
+    "/v1/hooks": {"url": "http://127.0.0.1:9/", "events": ["job"]},
+    "/v1/hooks/dry-run": {"events": ["job"]},
+    "/v1/deliveries/cancel": {"q": "status:pending", "until": "0s"},
+    "/v1/tokens": {"name": "t", "role": "viewer"},
+    "/v1/purge": {"older_than": "9d"},
+    "/v1/replays": {"selection": {"hooks": [1]}},
+    "/v1/replays/plan": {"selection": {"hooks": [1]}},
+}
+
+
+# Red when the token call says 422, as for an account in its body: the command exits 6, not 3.
+def test_an_unknown_account_in_the_url_is_not_found(api):
+    calls = _calls_of_accounts(api)
+    assert len(calls) > 15
+    wrong = []
+    for method, path in calls:
+        body = {"json": BODIES.get(path, {})} if method == "POST" else {}
+        url = path.replace("{event}", "job.failed")
+        answer = api.request(method, url, params={"account": 424242}, **body)
+        if answer.status_code != 404 or "424242" not in answer.json()["detail"]:
+            wrong.append((method, path, answer.text))
+    assert wrong == []

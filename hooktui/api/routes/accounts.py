@@ -93,6 +93,8 @@ async def create_token(
     try:
         await check_account(service, owner)
     except NotFound as error:
+        if body.account is None:
+            raise
         raise Refused.field("/account", error.detail) from None
     token = await service.store.write(
         changes.create_token, caller.actor, name, role, owner, expires_at_ms
