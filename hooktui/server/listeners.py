@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import stat
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from hooktui import sockets
 from hooktui.domain.errors import Conflict
+from hooktui.domain.paths import InstallPaths
 from hooktui.server.settings import BadSettings, Settings, split_listen
 
 SOCKET_MODE = 0o660
@@ -98,6 +100,31 @@ def close(listening: Sequence[socket.socket]) -> None:
         listener.close()
 
 
+def refuse_running_server_of_others(where: InstallPaths) -> None:
+    """Refuse a home on which another user's server runs, before its files are read.
+
+    Raises:
+        NotAllowed: the socket may not be opened, as for other commands.
+        Conflict: that server listens.
+    """
+    try:
+        sockets.connect(where.socket, timeout_s=1).close()
+        owner = where.home.stat().st_uid
+    except PermissionError as error:
+        from hooktui.client.address import ServerAddress
+        from hooktui.client.responses import no_connection
+
+        raise no_connection(ServerAddress(socket=where.socket), error) from None
+    except OSError:
+        return  # no server
+    if owner != os.geteuid():
+        raise _another_server(where.socket)
+
+
+def _another_server(path: Path) -> Conflict:
+    return Conflict(f"another server listens on {path}; stop it first with: hooktui stop")
+
+
 def bind_unix(path: Path) -> socket.socket:
     """Return the listening Unix socket; replace one that a killed server left.
 
@@ -126,7 +153,7 @@ def _remove_stale(path: Path) -> None:
     except (ConnectionRefusedError, FileNotFoundError):
         path.unlink(missing_ok=True)
     else:
-        raise Conflict(f"another server listens on {path}; stop it first with: hooktui stop")
+        raise _another_server(path)
 
 
 def unlink(path: Path, inode: int) -> None:

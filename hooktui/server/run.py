@@ -77,6 +77,7 @@ def main(
     environ = os.environ if environ is None else environ
     where = find_paths(environ)
     refuse_start_beside_service(where, environ)
+    listeners.refuse_running_server_of_others(where)
     settings = load(where.config, environ, options)
     arm_failpoints(environ)
     log_to_stderr(journal=is_journal(environ, sys.stderr))

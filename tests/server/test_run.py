@@ -11,6 +11,7 @@ import ssl
 import stat
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hooktui import sockets
 from hooktui.domain.errors import Conflict
 from hooktui.domain.paths import paths_of
-from hooktui.server import listeners
+from hooktui.server import listeners, run
 from hooktui.server.assembly import open_store
 from hooktui.server.settings import BadSettings, Settings
 from tests.support.postgres import database
@@ -72,6 +73,46 @@ def test_a_fresh_home_is_made_for_its_owner(tmp_path):
         assert stat.S_IMODE(server.paths.database.stat().st_mode) == 0o600
         assert stat.S_IMODE(server.paths.key_file.stat().st_mode) == 0o600
     assert not server.paths.socket.exists()
+
+
+def _start_as(uid: int, home: Path) -> str:
+    """Return the error of a start by another user."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            run.main({}, {"HOOKTUI_HOME": str(home)})
+        except BaseException as error:
+            os.write(writing, f"{type(error).__name__}: {error}".encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as output:
+        text = output.read()
+    os.waitpid(child, 0)
+    return text
+
+
+# Red when the home is judged first: the user was told to chown the home of a running server.
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+@pytest.mark.parametrize("mode", [0o750, 0o755])
+def test_another_user_starts_no_second_server(mode):
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        home = Path(folder, "home")
+        with running_server(home) as server:
+            home.chmod(mode)
+            config = home / "config.toml"
+            config.touch(0o600)
+            refused = _start_as(65534, home)
+            assert refused.startswith(f"NotAllowed: permission denied for {server.paths.socket}")
+            home.chmod(0o755)
+            server.paths.socket.chmod(0o666)
+            assert _start_as(65534, home).startswith("Conflict: another server listens on")
+            config.unlink()
+        assert "chown" in _start_as(65534, home)
 
 
 def test_a_second_server_on_a_home_is_refused(tmp_path):
