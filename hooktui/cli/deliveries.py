@@ -205,7 +205,7 @@ def cancel(
     Args:
         deliveries: ids, dlv_….
         filter_: cancel all that match it.
-        yes: do not ask.
+        yes: do not ask; ids are cancelled without a question.
     """
     if bool(deliveries) == (filter_ is not None):
         raise UsageError("cancel takes ids or --filter EXPR")
