@@ -35,6 +35,10 @@ from hooktui.domain.machine import condition_of
 JSON = "application/json"
 
 
+NO_STORE: Final = {"Cache-Control": "no-store"}
+"""The headers of a response that holds a secret: no cache keeps it (RFC 9111, 5.2.2.5)."""
+
+
 def encode(value: object) -> bytes:
     r"""Return the JSON of a value made of our dataclasses, with ``\uXXXX`` for non-ASCII."""
     plain = msgspec.to_builtins(value)

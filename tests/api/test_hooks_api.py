@@ -307,10 +307,40 @@ def test_a_hook_is_found_in_its_account_only(api, make):
 # Secrets
 
 
+def _calls_with_secrets(api) -> dict[tuple[str, str], str]:
+    """Return each call whose response object has a secret or a token, and its success code."""
+    document = api.get("/openapi.json").json()
+    found = {}
+    for path, calls in document["paths"].items():
+        for method, call in calls.items():
+            for code, response in call["responses"].items():
+                schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+                name = schema.get("$ref", "").rpartition("/")[2]
+                fields = document["components"]["schemas"].get(name, {}).get("properties", {})
+                if code.startswith("2") and {"secret", "secrets", "token"} & {*fields}:
+                    found[method.upper(), path] = code
+    return found
+
+
+# Red when a call that shows a secret, such as the creation of a hook, lets a cache keep it.
+def test_no_cache_keeps_a_secret(api, make):
+    calls = _calls_with_secrets(api)
+    assert len(calls) == 5
+    bodies = {
+        "/v1/hooks": {"url": "http://127.0.0.1:9/", "events": ["job"]},
+        "/v1/tokens": {"name": "t", "role": "viewer"},
+    }
+    hook = make()["id"]
+    for (method, path), code in calls.items():
+        body = {"json": bodies.get(path, {})} if method == "POST" else {}
+        answer = api.request(method, path.replace("{hook}", str(hook)), **body)
+        assert answer.status_code == int(code), (method, path, answer.text)
+        assert answer.headers.get("Cache-Control") == "no-store", (method, path)
+
+
 def test_a_secret_is_shown_on_demand(api, make):
     hook = make()
     answer = api.get(f"/v1/hooks/{hook['id']}/secret")
-    assert answer.headers["Cache-Control"] == "no-store"
     assert answer.json()["secret"] == hook["secret"]
     (only,) = answer.json()["secrets"]
     assert only["secret"] == hook["secret"]

@@ -18,7 +18,7 @@ from hooktui.api.parameters import (
     Window,
     make_router,
 )
-from hooktui.api.responses import no_content, respond
+from hooktui.api.responses import NO_STORE, no_content, respond
 from hooktui.api.service import check_account, read, read_in, service_of
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import FieldError, NotFound, Refused
@@ -99,7 +99,7 @@ async def create_token(
     token = await service.store.write(
         changes.create_token, caller.actor, name, role, owner, expires_at_ms
     )
-    return respond(token, 201, headers={"Cache-Control": "no-store"})
+    return respond(token, 201, headers=NO_STORE)
 
 
 def _read_name(given: str, of: str) -> tuple[str, str | None]:

@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from hooktui.api.access import caller_of
 from hooktui.api.connection import UNREAD_DEADLINE
 from hooktui.api.parameters import make_router
+from hooktui.api.responses import NO_STORE
 from hooktui.api.service import disconnected, service_of
 from hooktui.store.contract import DatabaseCopy
 from hooktui.store.tx import Tx
@@ -81,7 +82,7 @@ class _CopyResponse(Response):
                 "Content-Length": str(copy.size),
                 "Repr-Digest": f"sha-256=:{base64.b64encode(copy.sha256).decode()}:",
                 "Content-Disposition": 'attachment; filename="hooktui-backup.db"',
-                "Cache-Control": "no-store",
+                **NO_STORE,
             },
         )
         self._copy = copy

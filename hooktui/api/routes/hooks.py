@@ -25,7 +25,7 @@ from hooktui.api.parameters import (
     is_of_revision_1,
     make_router,
 )
-from hooktui.api.responses import encode, no_content, respond
+from hooktui.api.responses import NO_STORE, encode, no_content, respond
 from hooktui.api.routes.deliveries import detail_of
 from hooktui.api.service import Service, check_account, read, read_in, service_of, write_in
 from hooktui.domain import hook_edits
@@ -143,7 +143,8 @@ async def create_hook(
     secret = make_secret() if secret is None else secret
     hook = await service.store.write(changes.create_hook, caller.actor, owner, settings, secret)
     warnings = [*([] if warning is None else [warning]), *short]
-    return respond(CreatedHook.of(_shown(request, hook), secret, warnings), 201)
+    created = CreatedHook.of(_shown(request, hook), secret, warnings)
+    return respond(created, 201, headers=NO_STORE)
 
 
 @router.get("/v1/hooks/{hook}", response_model=Hook)
@@ -232,7 +233,7 @@ async def reveal_secrets(
 ) -> Response:
     """Show a hook's live secrets; audited."""
     secrets = await write_in(request, account, changes.reveal_secrets, hook)
-    return respond(secrets, headers={"Cache-Control": "no-store"})
+    return respond(secrets, headers=NO_STORE)
 
 
 @router.post("/v1/hooks/{hook}/secret/rotate", response_model=Secrets)
@@ -253,7 +254,7 @@ async def rotate_secret(
     secrets = await service.store.write(
         changes.rotate_secret, caller.actor, owner, hook, secret, overlap_s
     )
-    return respond(secrets, headers={"Cache-Control": "no-store"})
+    return respond(secrets, headers=NO_STORE)
 
 
 @router.post("/v1/hooks/{hook}/secret/finish", response_model=Secrets)
@@ -262,7 +263,7 @@ async def finish_rotation(
 ) -> Response:
     """End the overlap of a rotation now."""
     secrets = await write_in(request, account, changes.finish_rotation, hook)
-    return respond(secrets, headers={"Cache-Control": "no-store"})
+    return respond(secrets, headers=NO_STORE)
 
 
 class DryRunBody(RequestBody):
