@@ -38,9 +38,22 @@ class Limit:
     """The options of a list: how many objects it shows."""
 
     count: Annotated[
-        Number, Parameter(name="--limit", help="at most this many; 50 by default.")
-    ] = 50
+        Number | None, Parameter(name="--limit", help="at most this many; 50 by default.")
+    ] = None
     everything: Annotated[bool, Parameter(name="--all", help="show all.")] = False
+
+    def most(self) -> int | None:
+        """Return the most objects to show; None: all.
+
+        Raises:
+            UsageError: the limit is below 1, or is given together with ``--all``.
+        """
+        if self.count is not None and self.everything:
+            raise UsageError("--all shows all, --limit N at most N; give one of them")
+        most = 50 if self.count is None else self.count
+        if most < 1:
+            raise UsageError(f"--limit must be at least 1, not {most}")
+        return None if self.everything else most
 
 
 FIRST_50: Final = Limit()
@@ -99,9 +112,7 @@ def show_list(
         listing: how this kind is shown.
         remark: returns a note about the last page.
     """
-    if limit.count < 1 and not limit.everything:
-        raise UsageError(f"--limit must be at least 1, not {limit.count}")
-    pages = pages_of(context, call, None if limit.everything else limit.count)
+    pages = pages_of(context, call, limit.most())
     if context.json:
         context.out.json_array(raw for raws, _ in pages for raw in raws)
         return

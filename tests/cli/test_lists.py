@@ -45,6 +45,21 @@ def test_a_limit_over_a_page_is_fetched_in_pages(run, server):
     assert [query["limit"] for query in queries(server)] == [["500"], ["200"]]
 
 
+BOTH = "--all shows all, --limit N at most N; give one of them"
+LISTS = ("hooks", "events", "deliveries", "alerts", "undelivered", "replay", "audit", "tokens",
+         "accounts")  # fmt: skip
+
+
+# Red when --all wins without a word, also over a limit that is refused alone.
+@pytest.mark.parametrize("group", LISTS)
+@pytest.mark.parametrize("limit", ["0", "-1", "5"])
+def test_all_and_a_limit_exclude_each_other(run, server, group, limit):
+    refused = run(group, "list", "--all", f"--limit={limit}")
+    assert (refused.code, refused.err) == (2, f"hooktui: {BOTH}\n")
+    assert run(group, "list", f"--limit={limit}", "--all").err == refused.err
+    assert server.asked == []
+
+
 def test_what_is_left_out_is_said(run, server):
     server.will(page(*hooks(1), following="c2", total=1200))
     result = run("hooks", "list", "--limit", "1")
