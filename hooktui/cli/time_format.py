@@ -57,15 +57,28 @@ def moment_ahead(option: str, text: str) -> str:
 
 
 def ago(time: str | None) -> str:
-    """Return the distance of a wire time: ``3 min ago``, ``in 2 h``."""
+    """Return the distance of a wire time: ``3 min ago``, ``in 2 h``.
+
+    An age is rounded down. What is left is rounded to the nearest unit: right after a change for
+    seven days it is ``in 7 d``.
+    """
     if time is None:
         return "never"
     seconds = (now_ms() - from_rfc3339(time)) / 1000
+    if seconds < 0:
+        return _ahead(-seconds)
     for size, unit in _UNITS:
-        if abs(seconds) >= size:
-            count = int(abs(seconds) // size)
-            return f"{count} {unit} ago" if seconds > 0 else f"in {count} {unit}"
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
     return "now"
+
+
+def _ahead(seconds: float) -> str:
+    for size, unit, most in ((1, "s", 60), (60, "min", 60), (3600, "h", 24)):
+        count = round(seconds / size)
+        if count < most:
+            return f"in {count} {unit}" if count else "now"
+    return f"in {round(seconds / 86400)} d"
 
 
 def clock(time: str) -> str:

@@ -33,7 +33,7 @@ def test_a_delivery_is_shown_as_a_timeline(run, server):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"probe_at": 450_000}, "(in 7 min)"),
+        ({"probe_at": 430_000}, "(in 7 min)"),
         ({}, "(now)"),
         ({"paused": True}, "next try paused"),
         ({"held": True, "paused": True}, "next try held until its hook is enabled"),

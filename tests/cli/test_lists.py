@@ -146,7 +146,7 @@ def test_deliveries_show_what_comes_next(run, server):
 
 # Red when a delivery is due in the past, although its hook's open breaker or a pause holds it up.
 def test_deliveries_are_not_due_before_they_can_be_sent(run, server):
-    due, probe = to_rfc3339(now_ms() - 900_000), to_rfc3339(now_ms() + 450_000)
+    due, probe = to_rfc3339(now_ms() - 900_000), to_rfc3339(now_ms() + 430_000)
     waits = ({}, {"probe_at": probe}, {"paused": True}, {"held": True, "probe_at": probe},
              {"status": "delivered"})  # fmt: skip
     server.will(page(*({**DELIVERY, "created_at": due, "next_attempt_at": due} | w for w in waits)))

@@ -9,7 +9,7 @@ import pytest
 from hooktui.cli import time_format
 from hooktui.cli.exit_codes import UsageError
 from hooktui.doctor.rules import affected
-from hooktui.domain.clock import now_ms, to_rfc3339
+from hooktui.domain.clock import now_ms, parse_duration_s, to_rfc3339
 from hooktui.domain.signatures import hook_signature, standard_key, standard_signature
 from tests.support.scripted_server import answer
 
@@ -185,6 +185,25 @@ def test_times_are_relative():
     for back_s, text in ((5, "5 s ago"), (200, "3 min ago"), (-7300, "in 2 h"), (9e5, "10 d ago")):
         assert time_format.ago(to_rfc3339(now_ms() - int(back_s * 1000))) == text
     assert time_format.ago(None) == "never"
+
+
+# Red when what is left is rounded down: `--overlap 7d` expired "in 6 d".
+@pytest.mark.parametrize(
+    ("text", "in_words"),
+    [("1s", "in 1 s"), ("59s", "in 59 s"), ("1m", "in 1 min"), ("59m", "in 59 min"),
+     ("1h", "in 1 h"), ("23h", "in 23 h"), ("24h", "in 1 d"), ("7d", "in 7 d"), ("30d", "in 30 d")],
+)  # fmt: skip
+def test_what_is_left_right_after_a_change_is_what_was_given(monkeypatch, text, in_words):
+    now = now_ms()
+    until = to_rfc3339(now + int(parse_duration_s(text) * 1000))
+    since = to_rfc3339(now - int(parse_duration_s(text) * 1000))
+    for passed_ms in (0, 3, 400):
+        monkeypatch.setattr(time_format, "now_ms", lambda passed_ms=passed_ms: now + passed_ms)
+        assert time_format.ago(until) == in_words
+        assert f"in {time_format.ago(since)}" == f"{in_words} ago"
+    for back_s, words in ((119, "1 min ago"), (7199, "1 h ago"), (2 * 86_400 - 1, "1 d ago")):
+        monkeypatch.setattr(time_format, "now_ms", lambda back_s=back_s: now + back_s * 1000)
+        assert time_format.ago(to_rfc3339(now)) == words
 
 
 # Red when the zone must be one that a datetime can have: `log` ended with an internal error.
