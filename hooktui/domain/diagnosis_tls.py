@@ -8,6 +8,7 @@ from typing import Final
 from hooktui.domain.addresses import ParsedUrl
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.text import counted
 from hooktui.domain.wire.diagnosis import Certificate, Check, ConnectionFindings, TlsFinding
 
 # OpenSSL's X509_V_ERR_*.
@@ -115,8 +116,8 @@ def _also(tls: TlsFinding, shown: Certificate) -> str:
 def _expired(chain: Sequence[Certificate], host: str) -> tuple[str, str]:
     ended = next((certificate for certificate in chain if certificate.days_left < 0), chain[0])
     whose = "" if ended is chain[0] else f" (that of {_cut(ended.subject)}, above it)"
-    days = -ended.days_left - 1  # whole days
-    ago = "today" if days < 1 else f"{days} day{'' if days == 1 else 's'} ago"
+    days = -ended.days_left - 1  # whole days, not dates
+    ago = "less than a day ago" if days < 1 else f"{counted(days, 'day')} ago"
     return (
         f"the certificate of {host}{whose} expired {ago}, on {ended.not_after[:10]}",
         "renew it at the receiver, and automate the renewal (ACME)",

@@ -310,6 +310,18 @@ def test_each_reason_of_openssl_has_its_words(code, words):
     assert words in check.value
 
 
+# Red when 24 hours are a date: expired "today, on 2026-11-30", read on 2026-12-01.
+@pytest.mark.parametrize(
+    ("days_left", "words"),
+    [(-1, "less than a day ago"), (-2, "1 day ago"), (-3, "2 days ago"), (-4000, "3,999 days ago")],
+)
+def test_an_expired_certificate_says_how_long_ago(days_left, words):
+    one = replace(LEAF, days_left=days_left, not_after="2026-11-30T20:00:00.000Z")
+    tls = replace(TLS, chain=(one,), verified=False, why_not="odd", code=10)
+    value = assess_certificate(tls, "example.com", 12, AT_MS).value
+    assert value == f"the certificate of example.com expired {words}, on 2026-11-30"
+
+
 def test_long_names_leave_room_for_the_verdict():
     one = replace(LEAF, names=tuple(f"{n}{'x' * 200}" for n in range(9)))
     tls = replace(TLS, chain=(one,), verified=False, fits_host=False, code=62)
