@@ -13,7 +13,7 @@ from ipaddress import ip_address
 
 from hooktui.domain.addresses import ParsedUrl
 from hooktui.domain.clock import format_duration, from_rfc3339
-from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.deliveries import DeliveryStatus, ErrorClass
 from hooktui.domain.diagnosis_responses import assess_response, date_of
 from hooktui.domain.diagnosis_tls import assess_certificate, assess_handshake
 from hooktui.domain.signatures import TOLERANCE_S
@@ -262,7 +262,13 @@ def _hook(given: DiagnosisInput) -> Check:
         left_s = (given.breaker_until_ms - given.now_ms) / 1000
         when = f"in {format_duration(left_s)}" if left_s > 0 else "now"
         value = f"the breaker is open after many failures: the next attempt is {when}{waits}"
-        return Check("hook", "warn", value, "any response except 429 and 5xx closes it")
+        advice = "a delivery with any response except 429 and 5xx closes it; a ping does not"
+        if given.ping is not None and given.ping.outcome == DeliveryStatus.DELIVERED:
+            advice += (
+                f"; to close it now: hooktui hooks disable {hook.id}, then hooktui hooks enable"
+                f" {hook.id}; events in between are skipped"
+            )
+        return Check("hook", "warn", value, advice)
     return Check("hook", "ok", f"active{waits}")
 
 

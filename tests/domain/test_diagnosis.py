@@ -246,7 +246,14 @@ def test_our_side_is_the_verdict_when_the_receiver_is_well():
     assert off.fix == "enable it: hooktui hooks enable 12"
     broken = said(answered(), breaker_until_ms=AT_MS + 30_000, stats=HookStats(waiting=7))
     assert "the next attempt is in 30s, 7 deliveries waiting" in broken.verdict
-    assert broken.fix == "any response except 429 and 5xx closes it"  # red: only a success
+    # Red when the ping that was just delivered seems to close it, or only a success does.
+    closes = "a delivery with any response except 429 and 5xx closes it; a ping does not"
+    assert broken.fix == (
+        f"{closes}; to close it now: hooktui hooks disable 12, then hooktui hooks enable 12; events"
+        " in between are skipped"
+    )
+    down = said(answered(503), breaker_until_ms=AT_MS + 30_000)
+    assert down.checks[-1].advice == closes  # it would open again
     paused = said(answered(), paused=True, stats=HookStats(waiting=7))
     assert paused.verdict == "all sending is paused, 7 deliveries of this hook are waiting"
     assert said(answered(500), active=False).verdict == "the receiver responded 500"
