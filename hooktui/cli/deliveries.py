@@ -176,18 +176,33 @@ def _laid_out(body: str) -> str:
 
 @app.command
 def resend(delivery: str, /, *more: str, context: Context) -> int:
-    """Resend deliveries; a waiting one is sent immediately. Prints the ids.
+    """Resend deliveries; a waiting one is due immediately. Prints the ids.
 
     Args:
         delivery: its id, dlv_….
         more: further ids.
     """
-    return for_each(
-        context,
-        [delivery, *more],
-        calls.resend_delivery,
-        lambda sent: context.out.line(sent.id),
-    )
+
+    def show(due: Delivery) -> None:
+        context.out.line(due.id)
+        if why := _why_it_waits(due):
+            context.out.note(f"{due.id} waits: {why}")
+
+    return for_each(context, [delivery, *more], calls.resend_delivery, show)
+
+
+def _why_it_waits(due: Delivery) -> str:
+    """Return why a delivery that is due is not sent yet; empty: nothing known."""
+    if due.held:
+        return f"hook {due.hook} is disabled; enable it: hooktui hooks enable {due.hook}"
+    if due.paused:
+        return "all sending is paused; resume with: hooktui resume"
+    now = now_ms()
+    at_ms = next_at_ms(due, now)
+    if due.probe_at is None or at_ms is None or at_ms <= now:
+        return ""
+    at = when(to_rfc3339(at_ms))
+    return f"the breaker of hook {due.hook} is open; the next attempt is not before {at}"
 
 
 @app.command

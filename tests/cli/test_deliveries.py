@@ -99,6 +99,30 @@ def test_resend_prints_the_ids_of_what_is_sent(run, server):
     ]
 
 
+# Red when the id alone is printed, as if the delivery had been sent.
+@pytest.mark.parametrize(
+    ("fields", "note"),
+    [
+        ({"held": True}, "hook 12 is disabled; enable it: hooktui hooks enable 12"),
+        ({"held": True, "paused": True}, "hook 12 is disabled; enable it: hooktui hooks enable 12"),
+        ({"paused": True}, "all sending is paused; resume with: hooktui resume"),
+        ({"probe_at": 430_000}, "the breaker of hook 12 is open; the next attempt is not before "),
+        ({"probe_at": -5_000}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_resend_that_has_to_wait_says_why(run, server, fields, note):
+    if "probe_at" in fields:
+        fields = {"probe_at": to_rfc3339(now_ms() + fields["probe_at"])}
+    due = {**DELIVERY, **fields}
+    server.will(answer(due), answer(due))
+    result = run("deliveries", "resend", "a")
+    assert (result.code, result.out) == (0, f"{DELIVERY['id']}\n")
+    assert result.err.startswith(f"{DELIVERY['id']} waits: {note}" if note else "")
+    assert bool(result.err) is bool(note)
+    assert run("deliveries", "resend", "a", "--quiet").err == ""
+
+
 # Red when one id that is given twice makes an array.
 def test_an_id_that_is_given_twice_is_one_object_as_json(run, server):
     server.will(answer(DELIVERY, 201))

@@ -43,7 +43,8 @@ def test_a_plan_is_added_up_from_its_parts(run, server):
     server.will(answer(first), answer(PLAN))
     out = run("replay", "plan", "--hook", "3", "--since", "24h").out
     assert "7 deliveries" in out
-    assert "hook 3 (Slack relay): 10, 2 of them wait for a retry and are sent now, " in out
+    # Red when retries are "sent now" in the line of a hook that will wait.
+    assert "(Slack relay): 10, 2 of them are pending retries that the replay sends early, " in out
     assert "will wait: its breaker is open" in out
     assert "skips 8: the body was dropped by retention" in out
     assert "careful" in out

@@ -198,8 +198,8 @@ def hook_state(hook: ReplayHook) -> str:
 
 def retrying_words(count: int) -> str:
     """Return how many planned deliveries are pending retries; empty: none."""
-    waits = "waits for a retry and is" if count == 1 else "wait for a retry and are"
-    return f"{count:,} of them {waits} sent now" if count else ""
+    are = "is a pending retry" if count == 1 else "are pending retries"
+    return f"{count:,} of them {are} that the replay sends early" if count else ""
 
 
 def estimate_words(plan: ReplayPlan) -> str:
