@@ -39,7 +39,9 @@ def in_pages() -> Spoil:
 async def test_a_plan_follows_what_is_typed_and_sends_nothing(client: Client, receiver: Receiver):
     async with staged(client, receiver) as scene:
         await scene.open(ReplayForm)
-        await scene.console.shows("2 deliveries, about", "1 of them is a pending retry", "1 duplicate")
+        await scene.console.shows(
+            "2 deliveries, about", "1 of them is a pending retry", "1 duplicate"
+        )
         scene.gate.asked.clear()
         await scene.console.press(*["tab"] * 4, *"status:delivered")
         await scene.console.shows("1 delivery, about")

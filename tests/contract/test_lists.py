@@ -433,7 +433,7 @@ async def test_searching_words_pages_over_many_rows_that_do_not_fit(
         request = PageRequest(limit=10, cursor=cursor)
         page = await store.read(queries.list_deliveries, DEFAULT, request, query)
         events += [decode("evt", one.event) for one in page.data]
-        assert page.total_is_estimate
+        assert page.total_is_estimate is (most > 500)
         cursor, pages = page.next, pages + 1
         if cursor is None:
             break

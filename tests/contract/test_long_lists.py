@@ -83,3 +83,43 @@ async def test_a_hook_of_another_account_has_no_deliveries_there(long: Opened) -
     query = queries.DeliveryQuery(hook=1)
     page = await long.store.read(queries.list_deliveries, other.id, PageRequest(limit=5), query)
     assert (page.data, page.total, page.next) == ([], 0, None)
+
+
+FILTERS = {"event:job.failed": 122, "event:job.failed since:1h": 122, "job.failed": 122,
+           "event:job.started -event:cluster": 183, "data.n:2": 0, "event:*": 305}  # fmt: skip
+
+
+# Red when the share of the rows of a page stands for all: 11, 20, 76, 151 of really 199 events.
+@pytest.mark.parametrize("filter_", FILTERS)
+@pytest.mark.parametrize("list_", [queries.list_events, queries.list_deliveries])
+async def test_a_filter_of_a_short_list_has_an_exact_total_on_pages_of_any_size(
+    opened: Opened, filter_: str, list_
+) -> None:
+    store = opened.store
+    await make_hook(store)
+    await emit(store, 122)
+    await emit(store, 183, event_type="job.started")
+    for limit in (1, 2, 10, 50, 100, 305):
+        for from_end in (False, True):
+            request = PageRequest(limit=limit, from_end=from_end)
+            if list_ is queries.list_events:
+                page = await store.read(list_, DEFAULT, request, None, parse(filter_))
+            else:
+                page = await store.read(list_, DEFAULT, request, delivery_query(q=filter_))
+            assert (page.total, page.total_is_estimate) == (FILTERS[filter_], False), limit
+
+
+# Red when the few rows of a small page are the sample.
+async def test_a_filter_of_a_long_list_is_estimated_from_its_newest_rows(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "_SAMPLED", 102)
+    store = opened.store
+    await make_hook(store)
+    for _ in range(50):
+        await emit(store, 4)
+        await emit(store, 2, event_type="job.started")
+    query = parse("event:job.started")
+    for limit in (1, 10, 30):
+        page = await store.read(queries.list_events, DEFAULT, PageRequest(limit=limit), None, query)
+        assert (page.total, page.total_is_estimate) == (100, True)

@@ -6,6 +6,7 @@ import pytest
 
 _LIMITS = (
     "hooktui.store.feed.SEARCH_S",
+    "hooktui.store.queries.pages.SAMPLE_S",
     "hooktui.store.queries.pages.SEARCH_S",
     "hooktui.store.queries.replay_candidates.SEARCH_S",
     "hooktui.store.queries.replay_plans.COUNT_S",

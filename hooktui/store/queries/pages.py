@@ -45,6 +45,9 @@ _MAX_COUNTED = 1_000_000  # entries of an index, some 30 ms
 _MAX_SCANNED = 5_000  # rows that a filter outside SQL reads for one page
 SEARCH_S = 2.0
 """Maximum duration of a filter outside SQL for one page."""
+_SAMPLED, SAMPLE_S = 500, 0.25
+"""The newest rows, and seconds, from which the total of such a filter is estimated if its page read
+fewer rows: the share of a match in the few rows of a small page says little."""
 WINDOW = 100_000
 """Rows that a filter in SQL reads for one page, about 25 ms; the next page continues there. So the
 duration of a page does not depend on the size of the store."""
@@ -141,10 +144,13 @@ def page_of(
     found, ahead, scanned = _walk(conn, listing, start, limit)
     rows = [row for row, _ in found]
     whole = ahead is None and start.key is None
-    total, is_estimate = (len(rows), False) if whole else _total(conn, listing)
+    if whole:
+        total, is_estimate = len(rows), False
+    elif listing.keep is None:
+        total, is_estimate = _total(conn, listing)
+    else:
+        total, is_estimate = _total_outside_sql(conn, listing, listing.keep, len(rows), scanned)
     total = max(total, len(rows))
-    if not whole and listing.keep is not None:
-        total = max(round(total * len(rows) / max(scanned, 1)), len(rows))
     if start.backwards:
         rows.reverse()
     following, previous = _links(start, found[0][1] if found else ahead, ahead, name)
@@ -381,8 +387,46 @@ def _total(conn: Connection, listing: PagedQuery[R]) -> tuple[int, bool]:
         return round(share * count(listing.walk, _MAX_COUNTED)), True
     total = count(rows, EXACT_TOTAL + 1)
     if total <= EXACT_TOTAL:
-        return total, listing.keep is not None
+        return total, False
     return (total if rows is listing.rows else count(rows, _MAX_COUNTED)), True
+
+
+def _total_outside_sql(
+    conn: Connection, listing: PagedQuery[R], keep: RowCheck[R], found: int, scanned: int
+) -> tuple[int, bool]:
+    """Return the total of a filter outside SQL, and whether it is an estimate.
+
+    It is exact if all rows are few, else estimated from the share of a page that read many, or from
+    that of the newest rows.
+    """
+    if scanned < _SAMPLED:
+        found, scanned, are_all = _sample(conn, listing, keep)
+        if are_all:
+            return found, False
+    total, _ = _total(conn, listing)
+    return round(total * found / max(scanned, 1)), True
+
+
+def _sample(conn: Connection, listing: PagedQuery[R], keep: RowCheck[R]) -> tuple[int, int, bool]:
+    """Return how many of the newest rows match, how many were read, and whether these are all."""
+    at = newest = _Cursor("id", "desc", backwards=False)
+    scan_end = _scan_end(conn, listing, newest)
+    found, scanned, pace = 0, 0, Pace(conn)
+    give_up_s = time.monotonic() + SAMPLE_S
+    while scanned < _SAMPLED:
+        after = _after(listing, at)
+        if scan_end is not None:
+            after = after.where(_until(listing, newest, scan_end))
+        chunk = _chunk(conn, listing, newest, after, _FIRST_ROWS)
+        for *values, key, _ in chunk:
+            found += pace.run(keep(listing.record(*values)))
+            scanned += 1
+            if time.monotonic() > give_up_s:
+                return found, scanned, False
+            at = replace(newest, key=key, value=key)
+        if len(chunk) < _FIRST_ROWS:
+            return found, scanned, scan_end is None
+    return found, scanned, False
 
 
 def _write(cursor: _Cursor | None, name: _Name) -> str | None:
