@@ -23,6 +23,9 @@ T = TypeVar("T")
 PAGE = 500
 """The largest page that a server gives."""
 
+DEFAULT: Final = 50
+"""Objects that a list shows without ``--limit``."""
+
 
 def filter_terms(example: str) -> Parameter:
     """Return the annotation of ``*terms``, in which a leading ``-`` negates a term."""
@@ -38,7 +41,7 @@ class Limit:
     """The options of a list: how many objects it shows."""
 
     count: Annotated[
-        Number | None, Parameter(name="--limit", help="at most this many; 50 by default.")
+        Number | None, Parameter(name="--limit", help=f"at most this many; {DEFAULT} by default.")
     ] = None
     everything: Annotated[bool, Parameter(name="--all", help="show all.")] = False
 
@@ -50,7 +53,7 @@ class Limit:
         """
         if self.count is not None and self.everything:
             raise UsageError("--all shows all, --limit N at most N; give one of them")
-        most = 50 if self.count is None else self.count
+        most = DEFAULT if self.count is None else self.count
         if most < 1:
             raise UsageError(f"--limit must be at least 1, not {most}")
         return None if self.everything else most

@@ -294,7 +294,7 @@ def test_the_help_names_each_default(run):
                 if f"{default}" not in line.replace(",", ""):
                     missing.append((*words, arg.names[0], line))
     assert missing == []
-    assert found > 15
+    assert found > 8
 
 
 # Red when an error points to a help page that does not name the options of the console.
