@@ -228,7 +228,7 @@ PICTURES = (
     Picture("event", WIDE, event, "disabled"),
     Picture("emit", WIDE, emit, "JSON"),
     Picture("undelivered", WIDE, undelivered, "http_5xx"),
-    Picture("replay", WIDE, replay, "of them wait"),
+    Picture("replay", WIDE, replay, "pending retries"),
     Picture("alerts", WIDE, alerts, "is failing"),
     Picture("engine", WIDE, engine, "breaker"),
     Picture("audit", WIDE, audit, "hook.create"),
