@@ -26,6 +26,7 @@ from hooktui.console.shell.account import AccountView
 from hooktui.console.shell.change_feed import ChangeFeedFollower, FeedChanges
 from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.desktop_alerts import TerminalNotifier, writer
+from hooktui.console.shell.key_queue import KeyQueue
 from hooktui.console.shell.log_buffer import LogBuffer, LogLine
 from hooktui.console.shell.preferences import (
     DEFAULT_ACCOUNT,
@@ -87,10 +88,6 @@ class ConsoleApp(RestrictedMode):
         Binding("ctrl+q", "quit", "Quit", show=False, id="app.quit", priority=True),
         Binding("ctrl+c", "how_to_quit", "Quit", show=False, id="app.how_to_quit"),
         Binding("ctrl+z", "suspend_process", show=False, id="app.suspend_process"),
-        # Priority bindings run before the next key is dispatched. Otherwise fast typing, or a burst
-        # from a slow connection, could put the text of two fields into one.
-        Binding("tab", "focus_next", show=False, id="app.focus_next", priority=True),
-        Binding("shift+tab", "focus_previous", show=False, id="app.focus_previous", priority=True),
     ]
 
     def __init__(
@@ -111,6 +108,7 @@ class ConsoleApp(RestrictedMode):
         self.set_keymap(self.preferences.keymap.ids())
         self.terminal_size = TerminalSize(self, self.preferences.keymap, self._unsaved)
         self.navigation = Navigation(self)
+        self._keys = KeyQueue(self)
         self.clock = now_ms
         self.glyphs = ASCII if self.options.ascii else UNICODE
         self._connection_before = ConnectionState.CONNECTING
@@ -373,9 +371,18 @@ class ConsoleApp(RestrictedMode):
         return any(screen.unsaved for screen in full_screens(self))
 
     async def on_event(self, event: events.Event) -> None:
-        """Limit the reported terminal size; drop input while only the message is drawn."""
+        """Limit the reported terminal size; dispatch keys and pasted texts one at a time."""
         if isinstance(event, events.Resize):
             event = self.terminal_size.clamp(event)
+        if not isinstance(event, events.Key | events.Paste) or event.is_forwarded:
+            await self._dispatch(event)
+        elif self._keys.is_turn_of(event):
+            target = self._keys.target()
+            await self._dispatch(event)
+            self._keys.dispatched(target)
+
+    async def _dispatch(self, event: events.Event) -> None:
+        """Dispatch an event; drop input while only the message is drawn."""
         is_input = isinstance(event, events.InputEvent | events.Paste)
         if is_input and not event.is_forwarded and self.terminal_size.too_small:
             if isinstance(event, events.Key):
@@ -395,36 +402,6 @@ class ConsoleApp(RestrictedMode):
         if len(lines) > 1:
             self.notice(f"pasted the first of {len(lines)} lines: this field takes one", "warn")
         return events.Paste(lines[0] if lines else "")
-
-    # -- keys
-
-    def action_focus_next(self) -> None:
-        """Move the focus to the next field; in a prompt, complete the text."""
-        complete = getattr(self.focused, "complete", None)
-        if self.focused is None or complete is None:
-            super().action_focus_next()
-        else:
-            self.focused.call_later(complete)  # after the letters that were typed before Tab
-
-    def action_focus_previous(self) -> None:
-        """Move the focus to the previous field; a prompt keeps the focus."""
-        if not hasattr(self.focused, "complete"):
-            super().action_focus_previous()
-
-    def on_key(self, event: events.Key) -> None:
-        """Forward a letter to the input that has the focus by now.
-
-        A user can type ``/failed`` faster than the focus moves: a letter that was first sent to the
-        list bubbles up to the app and would run a command.
-        """
-        focused = self.focused
-        if (
-            event.is_printable
-            and focused is not None
-            and focused.check_consume_key(event.key, event.character)
-        ):
-            event.prevent_default()
-            focused.post_message(events.Key(event.key, event.character))
 
     # -- screenshots
 

@@ -124,22 +124,19 @@ class CommandBar(Prompt):
     async def on_input_submitted(self, event: Input.Submitted) -> None:
         """Run the typed command, or show the error with its column."""
         event.stop()
-        front, typed, line = self._front, self.input, event.value.strip()
+        front, line = self._front, event.value.strip()
         if not line:
             self.focus_left()
-            typed.submitted()
             return
         try:
             parsed = parse(line, self._known())
         except Refused as error:
             front.notice(error.detail, "warn")
-            typed.submitted()
             return
         front.shell.session.ran(line)
         front.notices.clear()
         self.focus_left()
         self.app.call_later(_run, self.app, parsed)  # the screen of the line may be closed
-        self.app.call_later(typed.submitted)
 
     async def action_command(self, name: str) -> None:
         """Close the line: Esc is the only command here."""

@@ -59,8 +59,8 @@ class ConsoleDialog(ModalScreen[R]):
     def dismiss(self, result: R | None = None) -> AwaitComplete:
         """Close the dialog and return a result.
 
-        Of keys that arrive together, those after the one that closes it reach it as well. They must
-        not close the screen below.
+        It may be called twice, as by a key and a click. The second call must not close the screen
+        below.
         """
         if self.app.screen is not self:
             return AwaitComplete()

@@ -374,7 +374,7 @@ class ConsoleScreen(Screen[None]):
     async def action_command(self, name: str) -> None:
         """Run the command of a key, or show why it is not possible."""
         if self.app.screen is not self:
-            return  # it came together with the key that opened another screen
+            return  # another screen was opened meanwhile
         outcome = self._start_command(name)
         if outcome is not None and BY_NAME[name].blocking:
             await outcome

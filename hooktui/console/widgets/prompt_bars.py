@@ -12,9 +12,8 @@ from typing import ClassVar, Protocol, cast
 
 from rich.highlighter import Highlighter
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.events import Key, Paste
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
@@ -46,57 +45,19 @@ class _Underline(Highlighter):
 
 
 class PromptInput(Input):
-    """An input that handles Enter after all letters typed before it, and before all later ones.
+    """An input in which Tab completes the text."""
 
-    The app forwards letters that were typed before the input had the focus, and they wait in its
-    message queue; Enter is a binding and would submit the text without them. Keys that come in the
-    same burst after Enter are for what comes next, such as the filtered list.
-    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "complete", "complete", show=False, id="prompt.complete"),
+        Binding("shift+tab", "keep_focus", show=False, id="prompt.keep_focus"),
+    ]
 
-    _later: list[Key] | None = None
-    """The keys since Enter; None before it."""
-    _submits = False
-
-    async def action_submit(self) -> None:
-        """Submit the text after the queued letters."""
-        self.call_later(self._submit)
-
-    async def _submit(self) -> None:
-        self._later = self._later or []
-        if self._submits:
-            self._later.append(Key("enter", "\r"))
-            return
-        self._submits = True
-        await super().action_submit()
-
-    def on_key(self, event: Key) -> None:
-        """Keep a key that was typed after Enter, which may come here or be handled by the app."""
-        if self._later is not None:
-            event.stop()
-            event.prevent_default()
-            self._later.append(event)
-        elif event.key == "enter":
-            self._later = []
-
-    def on_paste(self, event: Paste) -> None:
-        """Drop a text that was pasted after Enter: the submitted one must not change."""
-        if self._later is not None:
-            event.stop()
-            event.prevent_default()
-
-    def submitted(self) -> None:
-        """Forward the keys since Enter to what has the focus; drop them if the input still has it.
-
-        Then the text was refused, and the keys were meant for something else.
-        """
-        later, self._later, self._submits = self._later or (), None, False
-        if self.app.focused is not self:
-            for key in later:
-                self.app.post_message(Key(key.key, key.character))
-
-    def complete(self) -> None:
-        """Complete the typed text; called by `ConsoleApp`, which handles Tab."""
+    def action_complete(self) -> None:
+        """Complete the typed text."""
         cast("Prompt", self.parent).complete()
+
+    def action_keep_focus(self) -> None:
+        """Do nothing: a prompt closes when the focus moves elsewhere."""
 
 
 class Prompt(Horizontal):
@@ -213,7 +174,6 @@ class PromptBar(Prompt):
         """Keep the text, after the screen has received the latest one."""
         event.stop()
         self.call_later(self._left, True)
-        self.call_later(self.input.submitted)
 
     def action_command(self, name: str) -> None:
         """Close without keeping the text; Esc is the only command here."""
