@@ -7,9 +7,9 @@ that affects all of them (no server, not allowed) does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from hooktui.console.frame.notices import error_text
 from hooktui.console.frame.parts import Handler, ScreenPart
@@ -20,7 +20,17 @@ from hooktui.domain.errors import Conflict, HooktuiError, NotAllowed, NotFound, 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
 
+
+class _Identified(Protocol):
+    """An object that a command acts on."""
+
+    @property
+    def id(self) -> Hashable:
+        """Its permanent identity."""
+
+
 T = TypeVar("T")
+Thing = TypeVar("Thing", bound=_Identified)
 A = TypeVar("A")
 
 _NAMED: Final = 3
@@ -89,13 +99,16 @@ class BulkRunner(ScreenPart):
         return None
 
     async def run(
-        self, things: Sequence[T], call: Callable[[T], Call[A]], doing: Callable[[T], str]
-    ) -> BulkResult[T, A]:
+        self,
+        things: Sequence[Thing],
+        call: Callable[[Thing], Call[A]],
+        doing: Callable[[Thing], str],
+    ) -> BulkResult[Thing, A]:
         """Send a call for each object, one after the other, and return the result.
 
         ``doing`` returns the progress text for an object, such as ``pinging hook 12 (billing)``.
         """
-        outcome: BulkResult[T, A] = BulkResult()
+        outcome: BulkResult[Thing, A] = BulkResult()
         shell, notices = self._screen.shell, self._screen.notices
         self._stopped = False
         try:
@@ -112,6 +125,7 @@ class BulkRunner(ScreenPart):
                     outcome.failed.append((thing, str(error)))
                     if isinstance(error, NotFound):
                         outcome.missing.append(thing)
+                        self._screen.forget([thing.id])
                 except HooktuiError as error:
                     outcome.failed.append((thing, error_text(error)))
                     if isinstance(error, NotAllowed):

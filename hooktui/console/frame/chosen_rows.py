@@ -7,7 +7,7 @@ and the row, and acts when it is repeated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from hooktui.console.frame.parts import Handler, ScreenPart
@@ -84,6 +84,10 @@ class ChosenRows(ScreenPart):
             if not self.listing.marks or name in _AT_CURSOR:
                 self.listing.show_cursor()
             self._screen.refresh_frame()
+
+    def forget(self, identities: Iterable[Hashable]) -> None:
+        """Unmark rows whose objects do not exist any more."""
+        self.listing.unmark(identities)
 
     def marked_words(self) -> str:
         """Return the number of marked rows, and how many a filter hides; empty: none is marked."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
 from typing import TypeVar
 
 from hooktui.console.registry import Command
@@ -53,3 +53,6 @@ class ScreenPart:
 
     def refused(self, name: str, reason: str) -> None:
         """React to a refused command, in addition to the notice with the reason."""
+
+    def forget(self, identities: Iterable[Hashable]) -> None:
+        """Select no object that is known not to exist any more."""

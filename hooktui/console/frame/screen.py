@@ -214,6 +214,12 @@ class ConsoleScreen(Screen[None]):
         if isinstance(error, NotAllowed):
             self.shell.status.read_soon()  # the role has changed, and with it the disabled commands
 
+    def forget(self, identities: Iterable[Hashable]) -> None:
+        """Drop the marks of objects that are known not to exist any more."""
+        if self.is_mounted:
+            for part in self.parts:
+                part.forget(identities)
+
     def show_load_error(self, error: HooktuiError) -> None:
         """Show the error of a load as a notice, and in place of data that is not loaded."""
         self.show_error(error)

@@ -113,9 +113,13 @@ class HookActions(ScreenPart):
         if len(hooks) == 1:
             hook = hooks[0]
             message = partial(_ping_message, hook)
-            detail = await screen.call(calls.ping_hook(hook.id), f"pinging {named(hook)}", message)
-            if detail is not None:
-                screen.notice(*message(detail))
+            call = calls.ping_hook(hook.id)
+            try:
+                detail = await screen.change(call, f"pinging {named(hook)}", message)
+            except NotFound:
+                screen.forget([hook.id])
+                raise
+            screen.notice(*message(detail))
             return
         outcome = await self._bulk.run(
             hooks, lambda hook: calls.ping_hook(hook.id), lambda hook: f"pinging {named(hook)}"

@@ -146,6 +146,7 @@ class HooksScreen(ListScreen[Hook]):
         if not (changes.hooks or changes.everything):
             await asyncio.sleep(max(self._read_at + self.BUSY_S - monotonic(), 0))
         self._read_at = monotonic()
+        self.forget(changes.deleted_hooks)
         await self.listing.reload()
         await self._count_failing()
         if await self.shell.account.learn_names(changes.hooks, changes.busy_hooks):

@@ -41,6 +41,7 @@ class FeedChanges:
 
     Attributes:
         hooks: hooks that were created, changed or deleted.
+        deleted_hooks: those that were deleted.
         busy_hooks: hooks whose deliveries changed.
         deliveries: deliveries that changed.
         events: whether events were received.
@@ -50,6 +51,7 @@ class FeedChanges:
     """
 
     hooks: set[int] = field(default_factory=set)
+    deleted_hooks: set[int] = field(default_factory=set)
     busy_hooks: set[int] = field(default_factory=set)
     deliveries: set[str] = field(default_factory=set)
     events: bool = False
@@ -203,7 +205,10 @@ def changes_of(lines: Iterable[FeedLine]) -> FeedChanges:
     for line in lines:
         fields = line.fields
         if line.kind == "hook":
-            changes.hooks.add(_number(fields.get("id")))
+            hook = _number(fields.get("id"))
+            changes.hooks.add(hook)
+            if fields.get("deleted"):
+                changes.deleted_hooks.add(hook)
         elif line.kind == "event":
             changes.events = True
         elif line.kind == "replay":
