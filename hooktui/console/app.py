@@ -419,6 +419,7 @@ class ConsoleApp(RestrictedMode):
         self, result: None = None, return_code: int = 0, message: RenderableType | None = None
     ) -> None:
         """Exit the app, after saving the state of the screens, which are then removed."""
+        self.calls.ending = True
         self._keep_state()
         super().exit(result, return_code, message)
 
@@ -449,6 +450,7 @@ class ConsoleApp(RestrictedMode):
 
     def _fatal_error(self) -> None:
         """Exit after an unexpected error; print no traceback, because locals may hold secrets."""
+        self.calls.ending = True
         self.fault = write_fault(self.environ)
         self._close_messages_no_wait()
 

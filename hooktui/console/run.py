@@ -44,6 +44,8 @@ def run(options: ConsoleOptions, on_shown: Callable[[], object] | None = None) -
     # Repeat the problems on the terminal, because a notice disappears after a while.
     for problem in [*app.problems(), app.session.write()]:
         _print(problem)
+    for report in app.calls.stopped_work:
+        _print(f"you quit before all was done: {report}")
     for doing in app.calls.unfinished:
         _print(f"you quit while {doing}; check whether it was done")
     if app.fault is not None:

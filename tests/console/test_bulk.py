@@ -2,12 +2,18 @@
 
 import asyncio
 
+import pytest
+from textual import events
+
 from hooktui.client import calls
+from hooktui.console.app import ConsoleApp
 from hooktui.console.frame.bulk import BulkResult
+from hooktui.console.run import run
+from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.domain.errors import Unavailable
 from tests.console.client import Client, tried_once
 from tests.support.receivers import Receiver
-from tests.support.waiting import wait_for
+from tests.support.waiting import until, wait_for
 
 RETRIES = [600.0, 600.0]
 
@@ -205,3 +211,79 @@ async def test_marked_rows_that_left_the_list_may_have_been_delivered(
         console.app.screen.listing.window._pages.clear()  # as if others had come before them
         await console.press("r")
         await console.shows("All of them are not among the loaded rows any more")
+
+
+# Red when a console that ends during a command on many says nothing of it.
+@pytest.mark.parametrize("undoes", [False, True])
+@pytest.mark.parametrize("key", ["q", "ctrl+q"])
+async def test_what_many_became_when_the_console_ended_is_reported_after_it(
+    open_console, make_hook, key: str, undoes: bool
+):
+    for letter in "abcd":
+        make_hook(name=f"hook {letter}")
+    async with open_console() as console:
+        await console.shows("hook d")
+        await console.press("ctrl+a")
+        await console.shows("4 marked")
+        if undoes:
+            await console.press("a")
+            await console.shows("4 hooks disabled")
+        send, changes = console.app.connection.send, []
+
+        async def second_hangs(call):
+            if call.method == "PATCH":
+                changes.append(call)
+                if len(changes) == 2:
+                    await asyncio.Event().wait()
+            return await send(call)
+
+        console.app.connection.send = second_hangs
+        await console.press("u" if undoes else "a")
+        await console.until(lambda: len(changes) == 2)
+        console.app.post_message(events.Key(key, "q" if key == "q" else None))
+        await until(lambda: not console.app.is_running)
+    done = "enabled again" if undoes else "disabled"
+    assert console.app.calls.stopped_work == [f"1 of 4 hooks {done}; 2 not started"]
+
+
+async def test_what_many_became_when_their_screen_closed_is_a_notice(
+    open_console, client, receiver
+):
+    hook = client.hook(receiver.url, retry_schedule_s=RETRIES)
+    receiver.status = 500
+    for _ in range(3):
+        client.emit()
+    wait_for(lambda: tried_once(client, hook.id))
+    async with open_console() as console:
+        await console.open_hook(hook.id)
+        await console.shows("3 deliveries", "↻ retrying")
+        await console.press("ctrl+a", "space")
+        await console.shows("3 marked")
+        send, cancels = console.app.connection.send, []
+
+        async def second_hangs(call):
+            if call.path.endswith("/cancel"):
+                cancels.append(call)
+                if len(cancels) == 2:
+                    await asyncio.Event().wait()
+            return await send(call)
+
+        console.app.connection.send = second_hangs
+        await console.press("c", "y")
+        await console.until(lambda: len(cancels) == 2)
+        await console.press("1")
+        await console.shows("stopped when the screen was closed: 1 of 3 deliveries cancelled")
+
+
+def test_the_report_is_printed_after_the_console_has_ended(monkeypatch, capsys, tmp_path):
+    def ran(app: ConsoleApp, **_: object) -> None:
+        app.calls.stopped_work.append("16 of 100 hooks disabled; 83 not started")
+        app.calls.unfinished.append("disabling hook 17 (billing)")
+
+    monkeypatch.setenv("HOOKTUI_HOME", str(tmp_path))
+    monkeypatch.setattr(ConsoleApp, "run", ran)
+    assert run(ConsoleOptions()) == 0
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        "hooktui: you quit before all was done: 16 of 100 hooks disabled; 83 not started",
+        "hooktui: you quit while disabling hook 17 (billing); check whether it was done",
+    ]

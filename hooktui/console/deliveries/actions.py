@@ -113,6 +113,8 @@ class DeliveryActions(ScreenPart):
             selected,
             lambda delivery: calls.resend_delivery(delivery.id),
             lambda delivery: f"sending {delivery.id} again",
+            "delivery",
+            "sent again",
         )
         sent = [delivery for _, delivery in outcome.done]
         words = _resent_words(selected, sent, self._screen.shell)
@@ -161,6 +163,8 @@ class DeliveryActions(ScreenPart):
             selected,
             lambda delivery: calls.cancel_delivery(delivery.id),
             lambda delivery: f"cancelling {delivery.id}",
+            "delivery",
+            "cancelled",
         )
         done = [delivery for delivery, _ in outcome.done]
         what = done[0].id if len(done) == 1 else counted(len(done), "delivery")

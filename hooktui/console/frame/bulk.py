@@ -16,6 +16,7 @@ from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.shell.server_calls import Severity
 from hooktui.domain.errors import Conflict, HooktuiError, NotAllowed, NotFound, Refused
+from hooktui.domain.text import counted
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
@@ -78,6 +79,12 @@ class BulkResult(Generic[T, A]):
             words.append(f"stopped, {len(self.left):,} not started")
         return "".join(f"; {part}" for part in words)
 
+    def counts(self, of: int) -> str:
+        """Return the numbers of failures and of those not started, if another was in progress."""
+        left = of - len(self.done) - len(self.failed) - 1
+        failed = f"; {len(self.failed):,} failed" if self.failed else ""
+        return failed + (f"; {left:,} not started" if left else "")
+
 
 class BulkRunner(ScreenPart):
     """Runs one command on many objects; Esc stops it after the call in progress."""
@@ -103,10 +110,18 @@ class BulkRunner(ScreenPart):
         things: Sequence[Thing],
         call: Callable[[Thing], Call[A]],
         doing: Callable[[Thing], str],
+        noun: str,
+        done: str,
     ) -> BulkResult[Thing, A]:
         """Send a call for each object, one after the other, and return the result.
 
-        ``doing`` returns the progress text for an object, such as ``pinging hook 12 (billing)``.
+        Args:
+            things: the objects.
+            call: returns the call for an object.
+            doing: returns the progress text for an object, such as ``pinging hook 12 (billing)``.
+            noun: the noun for one object, and
+            done: what was done to it, such as ``disabled``, in the report of a command that ended
+                with its screen or with the console.
         """
         outcome: BulkResult[Thing, A] = BulkResult()
         shell, notices = self._screen.shell, self._screen.notices
@@ -134,9 +149,8 @@ class BulkRunner(ScreenPart):
                     break
         except asyncio.CancelledError:
             if len(things) > 1:  # the call in progress reports its own result
-                done = f"{len(outcome.done):,} of {len(things):,}"
-                text = f"stopped when the screen was closed: {done} done"
-                self._screen.app.call_later(shell.notice, text, "warn")
+                done_of = f"{len(outcome.done):,} of {counted(len(things), noun)} {done}"
+                shell.calls.stopped(done_of + outcome.counts(len(things)))
             raise
         finally:
             self._doing = ""

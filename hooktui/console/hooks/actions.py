@@ -122,7 +122,11 @@ class HookActions(ScreenPart):
             screen.notice(*message(detail))
             return
         outcome = await self._bulk.run(
-            hooks, lambda hook: calls.ping_hook(hook.id), lambda hook: f"pinging {named(hook)}"
+            hooks,
+            lambda hook: calls.ping_hook(hook.id),
+            lambda hook: f"pinging {named(hook)}",
+            "hook",
+            "pinged",
         )
         arrived = [detail for _, detail in outcome.done if detail.status == "delivered"]
         outcome.failed += [
@@ -136,12 +140,13 @@ class HookActions(ScreenPart):
     async def _activate(self, hooks: Sequence[Hook]) -> None:
         """Enable the hooks, or disable them if the first one is enabled."""
         shown, active = self._screen.shell.account, not hooks[0].active
+        word = "enabled" if active else "disabled"
         # Until this is finished, nothing can be undone: the previous toggle is no longer the last.
         account, before = shown.number, shown.last_toggled
         shown.last_toggled, self._toggling = [], True
         try:
             others = [hook for hook in hooks if hook.active != active]
-            outcome = await self._toggle(others, active=active)
+            outcome = await self._toggle(others, word, active=active)
         finally:
             self._toggling = False
         toggled = [hook for hook, _ in outcome.done]
@@ -150,7 +155,7 @@ class HookActions(ScreenPart):
         words = "no hook"
         if toggled:
             words = named(toggled[0]) if len(toggled) == 1 else counted(len(toggled), "hook")
-        words += " enabled" if active else " disabled"
+        words += f" {word}"
         if toggled and not active:
             whose = "its" if len(toggled) == 1 else "their"
             words += f"; {whose} new events are skipped"
@@ -162,18 +167,19 @@ class HookActions(ScreenPart):
         """Undo the last enable or disable; a second undo retries the hooks that failed."""
         shown, active = self._screen.shell.account, toggled[0][1]
         account = shown.number
-        outcome = await self._toggle([hook for hook, _ in toggled], active=active)
+        word = "enabled" if active else "disabled"
+        hooks = [hook for hook, _ in toggled]
+        outcome = await self._toggle(hooks, f"{word} again", active=active)
         done = {hook.id for hook, _ in outcome.done}
         gone = {hook.id for hook in outcome.missing}
         if shown.number == account:
             shown.last_toggled = [pair for pair in toggled if pair[0].id not in done | gone]
-        word = "enabled" if active else "disabled"
         words = f"undone: {counted(len(done), 'hook')} {word} again"
         self._screen.notice(outcome.message(words, named), outcome.severity)
         self._screen.refresh_frame()
 
     async def _toggle(
-        self, hooks: Sequence[Hook], *, active: bool
+        self, hooks: Sequence[Hook], done: str, *, active: bool
     ) -> BulkResult[Hook, ChangedHook]:
         from hooktui.client import calls
 
@@ -182,6 +188,8 @@ class HookActions(ScreenPart):
             hooks,
             lambda hook: calls.edit_hook(hook.id, {"active": active}),
             lambda hook: f"{doing} {named(hook)}",
+            "hook",
+            done,
         )
 
     async def _delete(self, hooks: Sequence[Hook]) -> None:
@@ -198,6 +206,8 @@ class HookActions(ScreenPart):
                 hooks,
                 lambda hook: calls.delete_hook(hook.id),
                 lambda hook: f"deleting {named(hook)}",
+                "hook",
+                "deleted",
             )
         finally:
             self.deleting = False

@@ -31,13 +31,17 @@ class ServerCalls:
     ``notify`` shows a notice on the screen in the foreground.
 
     Attributes:
+        ending: whether the console is ending, so that no notice is seen any more.
         unfinished: descriptions of the calls in progress when the console ended.
+        stopped_work: reports of the bulk commands in progress when the console ended.
     """
 
     def __init__(
         self, connection: ServerConnection, notify: Callable[[str, Severity], object]
     ) -> None:
+        self.ending = False
         self.unfinished: list[str] = []
+        self.stopped_work: list[str] = []
         self._connection = connection
         self._notify = notify
         self._tasks: set[asyncio.Task[Any]] = set()  # the loop holds no strong references
@@ -61,6 +65,13 @@ class ServerCalls:
         except asyncio.CancelledError:
             task.add_done_callback(partial(self._report, doing, message))
             raise
+
+    def stopped(self, report: str) -> None:
+        """Report a bulk command that ended with its screen, or with the console."""
+        if self.ending:
+            self.stopped_work.append(report)
+        else:
+            self._notify(f"stopped when the screen was closed: {report}", "warn")
 
     def _ended(self, doing: str, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
