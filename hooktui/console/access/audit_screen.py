@@ -129,10 +129,14 @@ class AuditEntryScreen(ConsoleScreen):
 
     def compose_body(self) -> ComposeResult:
         """Compose the lines of the entry in a scrollable container."""
-        lines = Lines(hang=11, most=1_000, id="entry")
-        lines.show(entry_lines(self.entry, self.shell.clock()))
+        self._lines = Lines(hang=11, most=1_000, id="entry")
+        self._lines.show(entry_lines(self.entry, self.shell.clock()))
         with VerticalScroll():
-            yield lines
+            yield self._lines
+
+    def refresh_times(self) -> None:
+        """Redraw the entry."""
+        self._lines.show(entry_lines(self.entry, self.shell.clock()))
 
     async def copy(self) -> None:
         """Copy the number and hash of the entry."""

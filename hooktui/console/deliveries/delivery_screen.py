@@ -18,7 +18,6 @@ from hooktui.console.formatting import indented_json, moment
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import CopyForm, copy_as
 from hooktui.console.frame.frame_text import end_reason
-from hooktui.console.frame.list_screen import TIMES_S
 from hooktui.console.frame.parts import acts_on
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
@@ -112,9 +111,8 @@ class DeliveryScreen(ConsoleScreen):
         yield DocumentView(id="document")
 
     def begin(self) -> None:
-        """Set up the updates of relative times, and load the delivery."""
+        """Set up the screen, and load the delivery."""
         super().begin()
-        self.set_interval(TIMES_S, self._draw_head)
         self.run_worker(self._read(), name="delivery", group="delivery", exclusive=True)
 
     @property
@@ -168,9 +166,14 @@ class DeliveryScreen(ConsoleScreen):
             self._draw()
 
     def _draw(self) -> None:
+        self.refresh_times()
+        self.timeline.refresh_times()
+        self.refresh_frame()
+
+    def refresh_times(self) -> None:
+        """Redraw the status and the text."""
         self._draw_head()
         self._draw_document()
-        self.refresh_frame()
 
     async def changed(self, changes: FeedChanges) -> None:
         """Reload when the delivery or its hook has changed."""
@@ -200,7 +203,6 @@ class DeliveryScreen(ConsoleScreen):
         about += neighbours_words(delivery.id, self._family)
         lines.append(((f" {delivery.event_type}", "plain"), (about, "quiet")))
         self.query_one("#head", Lines).show(lines)
-        self.timeline.refresh_times()
 
     def _draw_document(self) -> None:
         if self.delivery is None or not self.query("#attempts, #document"):

@@ -103,17 +103,24 @@ class EngineScreen(ConsoleScreen):
     def refresh_frame(self) -> None:
         """Redraw the frame, and the facts if the status or the connection has changed."""
         super().refresh_frame()
-        shell, status = self.shell, self.shell.status.latest
+        status = self.shell.status.latest
         shown, old = self._shown
         if status is None or (status is shown and self.old is old) or not self.framed:
             return
         self._shown = status, self.old
+        self.refresh_times()
+        self._listing.refresh_times()
+        _: Worker[None] = self.run_worker(self._listing.reload, group="load", exclusive=True)
+
+    def refresh_times(self) -> None:
+        """Redraw the facts."""
+        shell, status = self.shell, self.shell.status.latest
+        if status is None:
+            return
         backlog, disk = shell.status.backlog_trend, shell.status.disk_trend
         dot = f" {shell.glyphs.dot} "
         now_ms = shell.status.read_at_ms if self.old else shell.clock()
         self._facts.show(engine_lines(status, backlog, disk, now_ms, dot, old=self.old))
-        self._listing.refresh_times()
-        _: Worker[None] = self.run_worker(self._listing.reload, group="load", exclusive=True)
 
     def heading(self) -> StyledLine:
         """Return the heading: delivering or paused, or the time of the last known figures."""

@@ -13,7 +13,6 @@ from hooktui.client import calls
 from hooktui.console.events.text import decision_columns, decision_reason, outcomes
 from hooktui.console.formatting import indented_json, moment, size
 from hooktui.console.frame.dialogs import CopyForm, copy_as
-from hooktui.console.frame.list_screen import TIMES_S
 from hooktui.console.frame.parts import acts_on
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
@@ -97,9 +96,8 @@ class EventScreen(ConsoleScreen):
         yield DocumentView(id="document")
 
     def begin(self) -> None:
-        """Set up the updates of relative times, and load the event and its decisions."""
+        """Set up the screen, and load the event and its decisions."""
         super().begin()
-        self.set_interval(TIMES_S, self.listing.refresh_times)
         self.run_worker(self._read(), name="event", group="event", exclusive=True)
 
     @property
@@ -120,12 +118,8 @@ class EventScreen(ConsoleScreen):
         if not self.query("#head"):
             return  # the screen was closed meanwhile
         self.listing.styles.height = min(max(self.listing.window.total, 2), MAX_HOOKS) + 1
-        event, now_ms = self.event, self.shell.clock()
-        dot = f" {self.shell.glyphs.dot} "
-        received = moment(event.created_at, now_ms)
-        self.query_one("#head", Lines).show(
-            (((f" received {received}{dot}{size(event.size)}{dot}{outcomes(event)}", "plain"),),)
-        )
+        event = self.event
+        self._draw_head(event)
         body = (
             Section("Body", text=PURGED, kind="words")
             if event.body is None
@@ -133,6 +127,19 @@ class EventScreen(ConsoleScreen):
         )
         self.document.show([body])
         self.refresh_frame()
+
+    def _draw_head(self, event: EventDetail) -> None:
+        dot = f" {self.shell.glyphs.dot} "
+        received = moment(event.created_at, self.shell.clock())
+        self.query_one("#head", Lines).show(
+            (((f" received {received}{dot}{size(event.size)}{dot}{outcomes(event)}", "plain"),),)
+        )
+
+    def refresh_times(self) -> None:
+        """Redraw the summary, and the reason for the hook under the cursor."""
+        if self.event is not None:
+            self._draw_head(self.event)
+        self.on_windowed_list_moved()
 
     async def changed(self, changes: FeedChanges) -> None:
         """Reload when deliveries of this event have changed."""

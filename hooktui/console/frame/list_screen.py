@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from operator import attrgetter
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, Final, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 
 from textual.app import ComposeResult
 from textual.worker import Worker
@@ -120,9 +120,6 @@ ChangeKind = Literal["hooks", "deliveries", "events", "replays", "alerts"]
 """A field of `FeedChanges`."""
 _id_of: Callable[[object], Hashable] = attrgetter("id")
 
-TIMES_S: Final = 15.0
-"""Seconds between two updates of relative times, such as "4m" and "in 5m"."""
-
 
 class ListScreen(ConsoleScreen, Generic[T]):
     """Base class of screens that show objects of one kind in a paged list.
@@ -217,9 +214,8 @@ class ListScreen(ConsoleScreen, Generic[T]):
         yield self.listing
 
     def begin(self) -> None:
-        """Set up the updates of relative times, and load the list."""
+        """Set up the screen, and load the list."""
         super().begin()
-        self.set_interval(TIMES_S, self.listing.refresh_times)
         self.listing.load_anew()
 
     @property

@@ -58,6 +58,9 @@ T = TypeVar("T")
 CHANGES_S = 0.25
 """Minimum number of seconds between two updates of a screen by feed changes."""
 
+TIMES_S = 15.0
+"""Seconds between two updates of relative times, such as "4m" and "in 5m"."""
+
 
 class ConsoleScreen(Screen[None]):
     """Full screen with heading, body, status line and key line.
@@ -256,6 +259,17 @@ class ConsoleScreen(Screen[None]):
         self._account = self.shell.account.number
         self.load_state(self.shell.session.of(self.HEADING, self._account))
         self.refresh_frame()
+        self.set_interval(TIMES_S, self._refresh_times)
+
+    def _refresh_times(self) -> None:
+        if self.framed:
+            self.draw_heading()
+            for listing in self.query(WindowedList):
+                listing.refresh_times()
+            self.refresh_times()
+
+    def refresh_times(self) -> None:
+        """Redraw what depends on the current time, except the heading and the lists."""
 
     def on_unmount(self) -> None:
         """Save the state for the next visit."""

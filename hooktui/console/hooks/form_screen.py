@@ -137,6 +137,7 @@ class HookForm(ConsoleScreen):
         self.dry_run.try_out(self.hook, settings, errors)
 
     on_input_changed = on_text_area_changed = on_event_boxes_changed = _check_form
+    refresh_times = _check_form
 
     def _shown_errors(
         self, values: FormValues, errors: list[FieldError], always: int

@@ -173,6 +173,10 @@ class HookHistory(Vertical):
     def on_windowed_list_moved(self, message: WindowedList.Moved) -> None:
         """Show the entry under the cursor."""
         message.stop()
+        self.refresh_times()
+
+    def refresh_times(self) -> None:
+        """Redraw the entry under the cursor."""
         row = self.listing.cursor_row
         self.entry.show([] if row is None else entry_sections(row, self._clock()))
 

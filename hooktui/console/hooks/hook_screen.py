@@ -17,7 +17,7 @@ from hooktui.console.formatting import short_name
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.frame_text import introduction, no_match
-from hooktui.console.frame.list_screen import TIMES_S, SortPart
+from hooktui.console.frame.list_screen import SortPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.columns import state
@@ -148,13 +148,19 @@ class HookScreen(ConsoleScreen):
     def begin(self) -> None:
         """Set up the screen, and load the hook and its deliveries."""
         super().begin()
-        self.set_interval(TIMES_S, self._refresh_times)
         self.run_worker(self._read(), name="hook", group="hook", exclusive=True)
         self.run_worker(self.listing.load(), name="load")
 
-    def _refresh_times(self) -> None:
-        self.listing.refresh_times()
+    def refresh_times(self) -> None:
+        """Redraw the head and the tabs; load the plots again if their newest step has ended."""
+        self._draw_head()
         self.tabs.refresh_times()
+
+    def _draw_head(self) -> None:
+        if self.hook is not None:
+            shell = self.shell
+            head = head_lines(self.hook, shell.catalogue, shell.clock(), shell.key)
+            self.query_one("#head", Lines).show(head)
 
     async def page(self, query: PageQuery) -> Page[Delivery]:
         """Return a page of this hook's deliveries."""
@@ -181,9 +187,7 @@ class HookScreen(ConsoleScreen):
             return
         self._notice_other_account(self.hook.account)
         if self.query("#head"):
-            shell = self.shell
-            head = head_lines(self.hook, shell.catalogue, shell.clock(), shell.key)
-            self.query_one("#head", Lines).show(head)
+            self._draw_head()
             self.tabs.draw()
             self.refresh_frame()
 

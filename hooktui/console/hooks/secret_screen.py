@@ -140,6 +140,10 @@ class SecretScreen(ConsoleScreen):
             self._show_code()
         self.refresh_frame()
 
+    def refresh_times(self) -> None:
+        """Redraw the ages of the secrets."""
+        self.lines.refresh()
+
     @property
     def lines(self) -> SecretLines:
         """The widget of the secrets."""

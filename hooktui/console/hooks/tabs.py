@@ -230,7 +230,9 @@ class TabSet(ScreenPart):
         self.draw()
 
     def refresh_times(self) -> None:
-        """Reload the plots when their newest step has ended, also without new deliveries."""
+        """Redraw the tabs; reload the plots when their newest step has ended."""
+        self.draw()
+        self._history.refresh_times()
         health = self._health
         if self.current == HEALTH and health is not None and health.points:
             end_ms = from_rfc3339(health.points[-1].at) + health.step_s * 1000

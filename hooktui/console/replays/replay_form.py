@@ -180,6 +180,11 @@ class ReplayForm(ConsoleScreen):
         self._lines.show(plan_lines(plan, self.shell.glyphs, self.shell.clock()))
         self.refresh_frame()
 
+    def refresh_times(self) -> None:
+        """Redraw the plan."""
+        if self._plan is not None and self._planned == self.values():
+            self._show_plan(self._plan)
+
     def _show_wrong(self, words: str) -> None:
         self._wrong.show(words, "warn")
         self._lines.show([])

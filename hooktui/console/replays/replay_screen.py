@@ -95,10 +95,15 @@ class ReplayScreen(ConsoleScreen):
     def _show(self, replay: Replay) -> None:
         self.replay = replay
         if self.query("#head"):
-            lines = progress_lines(replay, self.shell.glyphs, self.shell.clock())
-            self.query_one("#head", Lines).show(lines)
+            self.refresh_times()
             self.refresh_frame()
             self.run_worker(self._hooks.reload(), name="hooks", group="hooks", exclusive=True)
+
+    def refresh_times(self) -> None:
+        """Redraw the summary."""
+        if self.replay is not None:
+            lines = progress_lines(self.replay, self.shell.glyphs, self.shell.clock())
+            self.query_one("#head", Lines).show(lines)
 
     async def changed(self, changes: FeedChanges) -> None:
         """Reload the replay when it has changed."""
