@@ -115,7 +115,7 @@ class ConsoleApp(RestrictedMode):
         self.connection = ServerConnection(self.options, self.environ, self._connection_changed)
         self.calls = ServerCalls(self.connection, partial(self.call_later, self.notice))
         self.log_buffer = LogBuffer()
-        self.account = AccountView(self.options.account, self.connection)
+        self.account = AccountView(self.options.account, self, self.connection, self._show_names)
         self.status = StatusMonitor(
             self, self.connection, self.account, now_ms, self._refresh_frames
         )
@@ -307,8 +307,13 @@ class ConsoleApp(RestrictedMode):
         for screen in full_screens(self):
             screen.refresh_frame()
 
+    def _show_names(self) -> None:
+        for screen in full_screens(self):
+            screen.show_names()
+
     def _pass_on(self, changes: FeedChanges) -> None:
         """Pass feed changes to all screens; a screen applies them when it is in the foreground."""
+        self.account.outdate_names(None if changes.everything else changes.hooks)
         for screen in full_screens(self):
             screen.add_changes(changes)
 

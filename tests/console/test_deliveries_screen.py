@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from hooktui.client import calls
 from hooktui.console.deliveries import delivery_rows
 from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
@@ -162,12 +161,3 @@ async def test_replay_on_a_delivery_is_for_its_hook(client: Client, receiver: Re
         form = await scene.on(ReplayForm)
         await scene.console.until(lambda: form.focused is not None)
         assert (form.values().hooks, form.values().mode) == (str(scene.hook.id), "failed")
-
-
-async def test_the_names_of_hooks_of_another_page_are_read(open_console, client, receiver):
-    three_retrying(client, receiver)
-    client.ask(calls.create_account(f"other {client.id}"))
-    async with open_console() as console:
-        console.app.account.hook_names.clear()
-        console.app.navigation.open_deliveries("")
-        await console.shows("billing")

@@ -301,35 +301,6 @@ async def test_at_80_by_24_failures_over_time_have_more_room_than_the_host(open_
         await console.shows("Data warehouse", "failures", "p95", "127.0.0.")
 
 
-async def test_the_log_calls_a_hook_by_its_name_as_soon_as_that_is_known(
-    open_console, make_hook, client
-):
-    async with open_console() as console:
-        await console.shows("No hooks yet")
-        await console.press("2")
-        made = make_hook(name="billing")
-        client.emit()
-        await console.shows(f"{made['id']} billing")
-
-
-async def test_the_log_shows_a_name_that_another_screen_has_learnt(
-    open_console, make_hook, client, monkeypatch
-):
-    made = make_hook(name="billing")
-    async with open_console() as console:
-        await console.shows("billing")
-        account = console.app.account
-        monkeypatch.setattr(account, "add_names", lambda names: False)
-        account.hook_names.clear()
-        await console.press("2")
-        client.emit()
-        await console.shows("✓ 200")
-        assert "billing" not in console.text
-        account.hook_names[made["id"]] = "billing"
-        make_hook(name="another")  # a change that draws no line
-        await console.shows(f"{made['id']} billing")
-
-
 async def test_an_unknown_account_is_said(open_console):
     async with open_console(account=987654) as console:
         await console.shows("987654")

@@ -47,7 +47,9 @@ class LogApp(App[None]):
         super().__init__()
         self.buffer = LogBuffer(capacity)
         self.opened: list[str] = []
-        self.log_widget = LiveLog(self.buffer, lambda: NOW, {1: "billing"}, UNICODE, KEY)
+        self.log_widget = LiveLog(
+            self.buffer, lambda: NOW, {1: "billing"}, lambda _: "billing", UNICODE, KEY
+        )
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return {"quiet": "#888888"}
@@ -339,7 +341,7 @@ def test_a_line_that_is_scrolled_to_ends_on_the_screen(heights, high, data):
 
 
 def test_what_fits_into_its_columns_is_not_told_twice():
-    columns = log_columns({1: "billing"}, UNICODE)
+    columns = log_columns(lambda _: "billing", UNICODE)
     placed = place(columns, 98)
     assert continuation(columns, placed, line(1), 100) == []
     rest = continuation(columns, placed, long_line(1, 500), 100)

@@ -392,7 +392,7 @@ def clock() -> int:
         (hook_columns(UNICODE, clock, Mock()), FAILED_HOOKS, "last"),
         (delivery_columns(UNICODE, clock, lambda _: "Slack relay"), FAILED_DELIVERIES, "result"),
         (group_columns(clock), FAILED_GROUPS, "cause"),
-        (log_columns({1: "Slack relay"}, UNICODE), FAILED_LINES, "result"),
+        (log_columns(lambda _: "Slack relay", UNICODE), FAILED_LINES, "result"),
     ],
 )
 def test_an_error_class_is_shown_whole(monkeypatch, shown, rows, name, room):

@@ -55,26 +55,12 @@ class DeliveriesScreen(ListScreen[Delivery]):
 
     def columns(self) -> Sequence[Column[Delivery]]:
         """Return the columns."""
-        names = self.shell.account.hook_names
-        return delivery_columns(
-            self.shell.glyphs, self.shell.clock, lambda hook: names.get(hook, "")
-        )
+        shell = self.shell
+        return delivery_columns(shell.glyphs, shell.clock, shell.account.name_of)
 
     def call_of(self, query: PageQuery) -> calls.Call[Page[Delivery]]:
         """Return the call that lists the deliveries that match the filter."""
         return calls.list_deliveries(self.shell.account.number, q=self.filter.text or None, **query)
-
-    async def page(self, query: PageQuery) -> Page[Delivery]:
-        """Return a page; unknown names of its hooks are loaded in the background."""
-        page = await super().page(query)
-        unknown = {row.hook for row in page.data} - self.shell.account.hook_names.keys()
-        if unknown:
-            self.run_worker(self._learn_names(unknown), name="names", group="names")
-        return page
-
-    async def _learn_names(self, hooks: set[int]) -> None:
-        await self.shell.account.learn_names(seen=hooks)
-        self.listing.refresh_times()  # another screen may have loaded the names first
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of an empty list, or of a filter without matches."""

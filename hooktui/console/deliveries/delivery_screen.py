@@ -92,7 +92,7 @@ class DeliveryScreen(ConsoleScreen):
         """Return the heading: the delivery, its event type and its hook."""
         delivery, about = self.delivery, ""
         if delivery is not None:
-            name = self.shell.account.hook_names.get(delivery.hook, "")
+            name = self.shell.account.name_of(delivery.hook)
             about = f"  {delivery.event_type} to hook {delivery.hook} {name}"
         return ((f" Delivery {self.delivery_id}", "strong"), (about, "plain"))
 

@@ -268,6 +268,10 @@ class ConsoleScreen(Screen[None]):
                 listing.refresh_times()
             self.refresh_times()
 
+    def show_names(self) -> None:
+        """Redraw what shows names of hooks, as more of them are known."""
+        self._refresh_times()
+
     def refresh_times(self) -> None:
         """Redraw what depends on the current time, except the heading and the lists."""
 

@@ -97,6 +97,7 @@ class HooksScreen(ListScreen[Hook]):
             shell.log_buffer,
             shell.clock,
             shell.account.hook_names,
+            shell.account.name_of,
             shell.glyphs,
             shell.key,
             caption=True,
@@ -149,8 +150,11 @@ class HooksScreen(ListScreen[Hook]):
         self.forget(changes.deleted_hooks)
         await self.listing.reload()
         await self._count_failing()
-        if await self.shell.account.learn_names(changes.hooks, changes.busy_hooks):
-            self.live_log.refresh()
+
+    def show_names(self) -> None:
+        """Redraw the list and the log."""
+        super().show_names()
+        self.live_log.refresh()
 
     async def _count_failing(self) -> None:
         """Count the failing hooks of a long list by their alerts; not all hooks are loaded."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from hooktui.console.formatting import clock_time, size, took
 from hooktui.console.glyphs import Glyphs
@@ -14,8 +14,8 @@ from hooktui.domain.filters.parser import Subject
 from hooktui.domain.text import visible
 
 
-def log_columns(names: Mapping[int, str], glyphs: Glyphs) -> tuple[Column[LogLine], ...]:
-    """Return the columns of the log; ``names`` maps hook ids to names."""
+def log_columns(name_of: Callable[[int], str], glyphs: Glyphs) -> tuple[Column[LogLine], ...]:
+    """Return the columns of the log; ``name_of`` returns the name of a hook by its id."""
 
     def event(line: LogLine) -> StyledLine:
         trigger = "" if line.trigger in ("event", "ping", "") else f" ({line.trigger})"
@@ -28,7 +28,7 @@ def log_columns(names: Mapping[int, str], glyphs: Glyphs) -> tuple[Column[LogLin
         Column(name="time", cell=lambda e: clock_time(e.at_ms), tone="quiet", width=8, priority=0),
         Column(name="result", cell=lambda e: result_pieces(e, glyphs), width=12, grow=1,
                max_width=20, whole=True, priority=0),
-        Column(name="hook", cell=lambda e: f"{e.hook} {names.get(e.hook, '')}", width=14, grow=3,
+        Column(name="hook", cell=lambda e: f"{e.hook} {name_of(e.hook)}", width=14, grow=3,
                max_width=26, priority=1),
         Column(name="event", cell=event, width=17, grow=2, max_width=26, priority=1),
         Column(name="try", cell=attempt, width=3, align="right", priority=3),

@@ -68,12 +68,13 @@ class LiveLog(LogTable, inherit_bindings=False):
         buffer: LogBuffer,
         clock: Callable[[], int],
         names: Mapping[int, str],
+        name_of: Callable[[int], str],
         glyphs: Glyphs,
         key: KeyOf,
         *,
         caption: bool = False,
     ) -> None:
-        super().__init__(buffer, names, glyphs, caption=caption)
+        super().__init__(buffer, names, name_of, glyphs, caption=caption)
         self._clock = clock
         self._key = key
         self._waiting: deque[int] = deque()

@@ -9,7 +9,6 @@ from hooktui.console.frame.parts import acts_on
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.frame.searching import SearchPart
 from hooktui.console.log.live_log import LiveLog
-from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.shell.log_buffer import LogLine
 from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.widgets.styled import StyledLine, StyledText
@@ -42,7 +41,6 @@ class LiveLogScreen(ConsoleScreen):
             copy=self.copy,
             replay=acts_on(lambda: self.log_lines.cursor_line, self._replay),
         )
-        self._drawn_names = 0
         self.search = SearchPart(self, lambda: self.log_lines)
         self.filter = FilterPart(
             self,
@@ -60,6 +58,7 @@ class LiveLogScreen(ConsoleScreen):
             shell.log_buffer,
             shell.clock,
             shell.account.hook_names,
+            shell.account.name_of,
             shell.glyphs,
             shell.key,
         )
@@ -69,13 +68,10 @@ class LiveLogScreen(ConsoleScreen):
         """Draw the lines added while another screen was in the foreground."""
         self.log_lines.catch_up()
 
-    async def changed(self, changes: FeedChanges) -> None:
-        """Redraw when more hook names are known; other screens may also have loaded some."""
-        account = self.shell.account
-        learned = await account.learn_names(changes.hooks, changes.busy_hooks)
-        if learned or len(account.hook_names) != self._drawn_names:
-            self._drawn_names = len(account.hook_names)
-            self.log_lines.refresh()
+    def show_names(self) -> None:
+        """Redraw the log."""
+        super().show_names()
+        self.log_lines.refresh()
 
     def heading(self) -> StyledLine:
         """Return the heading: the state of the log, and the search text."""

@@ -69,7 +69,8 @@ class LogTable(Table, inherit_bindings=False):
 
     Args:
         buffer: where the lines are.
-        names: names of hooks by id; may grow later.
+        names: names of hooks by id, for searching and copying; may grow later.
+        name_of: returns the name of a hook that is drawn.
         glyphs: glyphs of the results.
         caption: whether line 0 shows a caption (in a pane) or the column titles (on a screen).
     """
@@ -78,6 +79,7 @@ class LogTable(Table, inherit_bindings=False):
         self,
         buffer: LogBuffer,
         names: Mapping[int, str],
+        name_of: Callable[[int], str],
         glyphs: Glyphs,
         *,
         caption: bool,
@@ -94,7 +96,7 @@ class LogTable(Table, inherit_bindings=False):
         self._shown: deque[int] = deque()
         self._kept: dict[int, LogLine] = {}  # for a paused log: the ring buffer drops lines
         self._cursor: int | None = None
-        self._columns = log_columns(names, glyphs)
+        self._columns = log_columns(name_of, glyphs)
         self._search = LogSearch(lambda line: line_text(line, names))
         self._rows: list[tuple[int, int]] = []
         self._rows_for: tuple[int, ...] = ()

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from time import monotonic
+from typing import Any, Final
+
+from textual.app import App
+from textual.worker import Worker
 
 from hooktui.console.shell.server_connection import ServerConnection
 from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.wire.hooks import Hook
 
-MAX_NAMES: Final = 20
-"""Hooks whose names are loaded at once; the others follow with their next line of the log."""
+MAX_WANTED: Final = 200
+"""Hooks whose names are loaded next: more than any terminal has rows; the newest ones stay."""
+
+REDRAW_S: Final = 0.25
+"""Minimum seconds between two redraws while names are loaded."""
 
 
 class AccountView:
     """The current account.
+
+    Args:
+        number: its id.
+        app: runs the worker that loads names.
+        connection: the connection to the server.
+        on_names: called after names were loaded.
 
     Attributes:
         number: its id.
@@ -23,39 +36,77 @@ class AccountView:
         last_toggled: the hooks of the last enable or disable, each with its previous state.
     """
 
-    def __init__(self, number: int, connection: ServerConnection) -> None:
-        self._connection = connection
+    def __init__(
+        self,
+        number: int,
+        app: App[Any],
+        connection: ServerConnection,
+        on_names: Callable[[], None],
+    ) -> None:
+        self._app, self._connection, self._on_names = app, connection, on_names
         self.number = number
         self.name = ""
         self.hook_names: dict[int, str] = {}
         self.last_toggled: list[tuple[Hook, bool]] = []
+        self._outdated: set[int] = set()
+        self._wanted: dict[int, None] = {}  # in the order in which they were drawn
+        self._loading = False
 
     def show(self, number: int, name: str) -> None:
         """Switch to another account and discard the cached data about hooks."""
         self.number, self.name = number, name
         self.hook_names.clear()
+        self._outdated.clear()
+        self._wanted.clear()
         self.last_toggled = []
 
-    async def learn_names(self, changed: Iterable[int] = (), seen: Iterable[int] = ()) -> bool:
-        """Load the names of changed hooks, and of seen ones if unknown; return whether one is new.
-
-        The list of hooks holds only a few pages, but the log may contain any hook.
-        """
-        from hooktui.client import calls
-
-        unknown = [hook for hook in seen if hook not in self.hook_names]
-        names = {}
-        for hook in (*changed, *unknown)[:MAX_NAMES]:
-            try:
-                names[hook] = (await self._connection.send(calls.get_hook(hook))).name
-            except NotFound:
-                names[hook] = self.hook_names.get(hook, "")
-            except HooktuiError:
-                break  # the feed detects and reports a lost connection
-        return self.add_names(names)
+    def name_of(self, hook: int) -> str:
+        """Return the name of a hook that is drawn; load it soon if it is unknown or outdated."""
+        known = hook in self.hook_names and hook not in self._outdated
+        if hook and not known and hook not in self._wanted:
+            self._wanted[hook] = None
+            if len(self._wanted) > MAX_WANTED:
+                del self._wanted[next(iter(self._wanted))]
+            if not self._loading:
+                self._loading = True
+                _: Worker[None] = self._app.run_worker(self._load_names, name="names")
+        return self.hook_names.get(hook, "")
 
     def add_names(self, names: Mapping[int, str]) -> bool:
-        """Cache names of hooks for the log; return whether any is new."""
+        """Cache names of hooks; return whether any is new."""
         new = names.items() - self.hook_names.items()
         self.hook_names.update(new)
+        self._outdated -= names.keys()
         return bool(new)
+
+    def outdate_names(self, hooks: Iterable[int] | None) -> None:
+        """Load the names of changed hooks again when they are drawn; None: of all hooks."""
+        known = self.hook_names.keys()
+        outdated = set(known) if hooks is None else known & hooks
+        if outdated:
+            self._outdated |= outdated
+            self._on_names()
+
+    async def _load_names(self) -> None:
+        """Load the wanted names one by one, and redraw now and then."""
+        from hooktui.client import calls
+
+        drawn_at = monotonic()
+        try:
+            while self._wanted:
+                hook = next(iter(self._wanted))
+                try:
+                    name = (await self._connection.send(calls.get_hook(hook))).name
+                except NotFound:
+                    name = self.hook_names.get(hook, "")
+                except HooktuiError:
+                    self._wanted.clear()  # the next redraw asks again
+                    return
+                if hook in self._wanted:  # otherwise the account was switched
+                    del self._wanted[hook]
+                    self.add_names({hook: name})
+                if not self._wanted or monotonic() - drawn_at > REDRAW_S:
+                    drawn_at = monotonic()
+                    self._on_names()
+        finally:
+            self._loading = False
