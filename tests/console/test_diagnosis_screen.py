@@ -96,6 +96,34 @@ async def test_each_step_shows_as_it_ends_and_esc_cancels(open_console, client: 
         await console.shows("nothing listens at 127.0.0.1 port")
 
 
+# Red when the old verdict and its advice stay under the heading with the new URL.
+async def test_a_result_says_that_the_hook_was_changed_since(
+    open_console, client: Client, receiver: Receiver
+):
+    receiver.status = 404
+    hook = client.hook(f"{receiver.url}/old")
+    async with open_console() as console:
+        await console.app.push_screen(DiagnosisScreen(hook))
+        await console.shows("the receiver responded 404", "To do: there is nothing at this path")
+        client.ask(calls.edit_hook(hook.id, {"url": f"{receiver.url}/new"}))
+        await console.shows(
+            f"{receiver.url}/new",
+            "Before the hook was changed: ✗ the receiver responded 404",
+            "To do: x diagnoses it with its new settings",
+        )
+        assert "there is nothing at this path" not in console.text
+        receiver.released.clear()
+        await console.press("x")
+        await console.shows("Diagnosing the receiver")
+        await console.press("escape")  # a cancelled run shows the result before it, with the note
+        await console.shows("Before the hook was changed")
+        receiver.released.set()
+        receiver.status = 200
+        await console.press("x")
+        await console.shows("no problems")
+        assert "Before the hook was changed" not in console.text
+
+
 async def test_a_cancelled_run_leaves_what_the_one_before_found(
     open_console, client: Client, receiver: Receiver
 ):

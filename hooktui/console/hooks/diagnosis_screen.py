@@ -72,7 +72,7 @@ class DiagnosisScreen(ConsoleScreen):
         )
         self._actions = HookActions(self, lambda: [self.hook], BulkRunner(self))
         self.parts = (self._actions,)
-        self.hook = hook
+        self.hook = self._diagnosed = hook  # the second one as it was for the diagnosis shown
         self.diagnosis: Diagnosis | None = None
         self._run: Worker[None] | None = None
         self.running = False
@@ -115,16 +115,23 @@ class DiagnosisScreen(ConsoleScreen):
             self._draw_steps(self._steps, self._step)
 
     def _draw(self, diagnosis: Diagnosis) -> None:
-        self.query_one("#verdict", Note).show(
-            f"{sign_of(diagnosis.state, self.shell.glyphs)} {diagnosis.verdict}",
-            CHECK_TONES.get(diagnosis.state, "warn"),
-        )
-        fix = advice_here(diagnosis.fix, self.shell.key)
-        self.query_one("#fix", Note).show(f"To do: {fix}" if fix else "", "plain")
+        self._draw_verdict(diagnosis)
         self._draw_steps(diagnosis.checks)
         self._draw_phases(diagnosis.phases_ms)
         self._draw_seen()
         self.refresh_frame()
+
+    def _draw_verdict(self, diagnosis: Diagnosis) -> None:
+        """Draw the verdict and the fix; of a hook that was changed since, how to diagnose it."""
+        verdict, fix = self.query_one("#verdict", Note), self.query_one("#fix", Note)
+        words = f"{sign_of(diagnosis.state, self.shell.glyphs)} {diagnosis.verdict}"
+        if self.hook.version != self._diagnosed.version:
+            verdict.show(f"Before the hook was changed: {words}", "quiet")
+            fix.show(f"To do: {self.shell.key('diagnose')} diagnoses it with its new settings")
+            return
+        verdict.show(words, CHECK_TONES.get(diagnosis.state, "warn"))
+        advice = advice_here(diagnosis.fix, self.shell.key)
+        fix.show(f"To do: {advice}" if advice else "", "plain")
 
     def _draw_steps(self, checks: Sequence[Check], running: str | None = None) -> None:
         lines = step_lines(checks, self.shell.glyphs, self.app.size.width, running)
@@ -149,10 +156,12 @@ class DiagnosisScreen(ConsoleScreen):
         self.call_after_refresh(self._draw_seen)
 
     async def changed(self, changes: FeedChanges) -> None:
-        """Reload an edited hook; the results remain until the next diagnosis."""
+        """Reload an edited hook; the results, of its old settings, remain until the next run."""
         if not (changes.everything or self.hook.id in changes.hooks):
             return
         self.hook = await self._actions.read_again()
+        if self.diagnosis is not None and not self.running and self.query("#verdict"):
+            self._draw_verdict(self.diagnosis)
         self.refresh_frame()
 
     # -- commands
@@ -175,6 +184,7 @@ class DiagnosisScreen(ConsoleScreen):
         self._draw_progress()
 
     async def _ask(self) -> None:
+        hook = self.hook
         try:
             diagnosis = await self._follow()
         except HooktuiError as error:
@@ -185,7 +195,7 @@ class DiagnosisScreen(ConsoleScreen):
                 self.query_one("#fix", Note).show(again, "quiet")
                 self.refresh_frame()
             return
-        self.running, self.diagnosis = False, diagnosis
+        self.running, self.diagnosis, self._diagnosed = False, diagnosis, hook
         if self.query("#verdict"):
             self._draw(diagnosis)
 
