@@ -10,6 +10,7 @@ from hooktui.console.hooks.form_fields import LABELS
 from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.form_values import FormValues
 from hooktui.console.hooks.secret_screen import SecretScreen
+from hooktui.console.widgets.controls import Note
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.wire.hooks import Hook
@@ -145,6 +146,24 @@ async def test_two_admins_who_change_different_fields_both_keep_their_changes(
         await until(pilot, lambda: " saved" in seen(pilot))
         now = client.ask(calls.get_hook(hook.id))
         assert (now.name, now.timeout_s) == ("127.0.0.1x", 7)
+
+
+# Red when the choice promises to discard changes that it keeps, or discards them.
+async def test_saving_over_a_change_keeps_its_other_fields_and_says_so(client: Client) -> None:
+    hook = client.hook("http://127.0.0.1:9/in")
+    app = client.console()
+    async with app.run_test(size=(80, 30)) as pilot:
+        await app.push_screen(HookForm(hook))
+        await pilot.press("tab", "end", "x")
+        client.ask(calls.edit_hook(hook.id, {"name": "theirs", "ordered": True}))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "save my changes over theirs" in seen(pilot))
+        details = app.screen.query_one("#details", Note).text
+        assert "Saving keeps your values of these, and their changes of other fields." in details
+        await pilot.press("o")
+        await until(pilot, lambda: " saved" in seen(pilot))
+        now = client.ask(calls.get_hook(hook.id))
+        assert (now.name, now.ordered) == ("127.0.0.1x", True)
 
 
 async def test_reloading_keeps_what_was_typed_and_names_the_field_that_both_changed(

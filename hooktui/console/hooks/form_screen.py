@@ -295,13 +295,14 @@ class HookForm(ConsoleScreen):
         who = conflict.detail.partition("; ")[0]  # without the advice, which the choices replace
         who = with_local_times(who, self.shell.clock())
         details = f"{who}\n" + (
-            f"You both changed: {fields_both}."
+            f"You both changed: {fields_both}. Saving keeps your values of these, and their changes"
+            " of other fields."
             if both
-            else "You changed different fields; both changes can be kept."
+            else "You changed different fields; saving keeps the changes of both."
         )
         options = (
             DialogOption("r", "load their version and keep my edits", "reload"),
-            DialogOption("o", "overwrite their version with mine", "overwrite"),
+            DialogOption("o", "save my changes over theirs", "save"),
             DialogOption("b", "back to my form", "back"),
         )
         title = "Someone else changed this hook while you were editing"
@@ -312,7 +313,7 @@ class HookForm(ConsoleScreen):
         self.hook, self.before, self._stored = newest, theirs, theirs
         self._fill(merged)
         self.refresh_frame()
-        if answer == "overwrite":
+        if answer == "save":
             await self._edit(newest)
         else:
             saves = f"{self.shell.key('save')} saves"
