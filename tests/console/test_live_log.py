@@ -321,6 +321,21 @@ async def test_wrapped_lines_show_all_of_their_reason_and_the_log_still_ends_at_
         assert len(app.seen()) == 10
 
 
+async def test_wrapping_a_paused_log_keeps_the_line_under_the_cursor_in_view():
+    """Red when the rows of wrapped lines push it off the screen."""
+    async with LogApp().run_test(size=SIZE) as pilot:
+        app = app_of(pilot)
+        log = app.log_widget
+        app.buffer.extend(long_line(n, 40) for n in range(50))
+        log.catch_up()
+        await pilot.press("g", *["j"] * (SIZE[1] - 2))
+        for _ in range(4):
+            log.toggle_wrap()
+            await pilot.pause()
+            drawn = "\n".join(log.render_line(y).text for y in range(1, SIZE[1]))
+            assert f"line {SIZE[1] - 2}" in drawn
+
+
 @given(
     heights=st.lists(st.integers(1, 8), min_size=1, max_size=30),
     high=st.integers(1, 12),

@@ -206,8 +206,8 @@ class LogTable(Table, inherit_bindings=False):
         self._rows_for = ()
         self._count_rows()
         at = self._position() if self._shown else 0
-        top = self._last_top if self.following else min(self.top, at)
-        self.scroll_top(top)
+        lowest = top_for(at, self.rows_high, self._height)  # with the cursor in the last row
+        self.scroll_top(self._last_top if self.following else max(min(self.top, at), lowest))
         self.refresh()
         return "long lines are wrapped" if self.wrapped else "lines are cut"
 
