@@ -1,5 +1,10 @@
 """The document widget as keys move it."""
 
+import json
+from dataclasses import replace
+
+import pytest
+
 from hooktui.console.widgets.document_lines import Section
 from hooktui.console.widgets.document_view import DocumentView
 from tests.console.bare import BareApp
@@ -39,6 +44,20 @@ async def test_what_was_folded_by_hand_stays_folded_when_the_document_is_shown_a
         await pilot.press("enter")
         app.view.show([*SECTIONS, Section("More", text="x")])
         assert rows_of(app.view)[:2] == ["▾ Headers", "Content-Type: application/json"]
+
+
+async def test_a_folded_value_stays_folded_when_another_section_changes() -> None:
+    """Red when a time that advances in one section unfolds what was folded in another one."""
+    app = Viewer()
+    async with app.run_test(size=(60, 20)) as pilot:
+        times = Section("Next attempts", pairs=(("attempt 2", "in 5m"),))
+        app.view.show([times, *SECTIONS])
+        await pilot.press("G", *["up"] * 7, "enter")
+        assert '  "owner": { 2 keys }' in rows_of(app.view)
+        app.view.show([replace(times, pairs=(("attempt 2", "in 4m"),)), *SECTIONS])
+        assert '  "owner": { 2 keys }' in rows_of(app.view)
+        app.view.show([times, Section("Body", note="48B", text=BODY.replace("7", "8"))])
+        assert '  "owner": {' in rows_of(app.view)
 
 
 async def test_a_copy_takes_the_value_under_the_cursor_and_says_what_it_is() -> None:
@@ -130,3 +149,48 @@ async def test_bodies_are_shown_in_each_form_in_turn() -> None:
         assert rows_of(app.view)[1].startswith("000000  7b 22 61 22 3a 31 7d")
         assert app.view.next_form() == "tree"
         await pilot.pause()
+
+
+LONG = json.dumps([{"number": number, "text": f"text {number} " * 20} for number in range(2000)])
+
+
+def _in_view(view: DocumentView, text: str) -> bool:
+    return any(text in view.render_line(y).text for y in range(view.size.height))
+
+
+# Red when the cursor or the visible part stays at a row number, which is another line then.
+@pytest.mark.parametrize("searched", ['"number": 1998', '1998 text 1998 "', "text 17 text"])
+async def test_wrapping_keeps_the_match_in_view_and_the_cursor_on_its_line(searched: str) -> None:
+    app = Viewer()
+    async with app.run_test(size=(60, 12)) as pilot:
+        app.view.show([Section("Headers", pairs=(("X", "y" * 400),)), Section("Body", text=LONG)])
+        assert app.view.search(searched)
+        await pilot.pause()
+        copied = app.view.under_cursor()
+        for _ in range(4):
+            assert _in_view(app.view, searched.partition(" text")[0])
+            assert app.view.under_cursor() == copied
+            app.view.toggle_wrap()
+            await pilot.pause()
+        for columns in (40, 80):
+            app.view.toggle_wrap()
+            await pilot.resize_terminal(columns, 12)
+            await pilot.pause()
+            assert app.view.under_cursor() == copied
+            assert app.view.scroll_offset.y <= app.view.cursor < app.view.scroll_offset.y + 12
+
+
+async def test_wrapping_keeps_the_top_line_if_the_cursor_is_out_of_view() -> None:
+    """Red when the visible part jumps to other lines."""
+    app = Viewer()
+    async with app.run_test(size=(60, 12)) as pilot:
+        app.view.show([Section("Body", text=LONG)])
+        await pilot.pause()
+        app.view.scroll_to(y=4003, animate=False, force=True)
+        await pilot.pause()
+        assert '"number": 1000' in app.view.render_line(0).text
+        for _ in range(4):
+            app.view.toggle_wrap()
+            await pilot.pause()
+            assert '"number": 1000' in app.view.render_line(0).text
+            assert app.view.cursor == 0

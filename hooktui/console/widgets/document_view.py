@@ -5,9 +5,10 @@ It uses the Line API: only visible lines are converted to strips.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar, Final
 
 from rich.cells import cell_len, chop_cells
@@ -75,11 +76,19 @@ class DocumentView(LineWidget, ScrollView, can_focus=True):
         self._pieces: dict[int, list[str]] = {}  # of wrapped lines with a single span
 
     def show(self, sections: Sequence[Section]) -> None:
-        """Show another document; sections that the user folded or unfolded stay so, by title."""
+        """Show another document; sections that the user folded or unfolded stay so, by title.
+
+        In a section that has not changed, folded lines stay folded, too.
+        """
         if tuple(sections) == self._sections:
             return
+        before, starts = self._sections, list(self._headings())
+        folded: dict[Section, set[int]] = {section: set() for section in before}
+        for number in self._folded.difference(starts):
+            at = bisect_right(starts, number) - 1
+            folded[before[at]].add(number - starts[at])
         self._sections = tuple(sections)
-        self._build()
+        self._build(folded)
 
     def next_form(self) -> Form:
         """Show bodies in the next form (trees, as they were sent, their bytes) and return it."""
@@ -184,16 +193,21 @@ class DocumentView(LineWidget, ScrollView, can_focus=True):
             index = self._lines[index].end
         return headings
 
-    def _build(self) -> None:
+    def _build(self, folded: Mapping[Section, set[int]] = MappingProxyType({})) -> None:
         self._lines = document_lines(self._sections, self.form)
         self._find()
         self._folded = set()
         for (index, title), section in zip(self._headings().items(), self._sections, strict=True):
             if not self._opened_by_title.get(title, section.opened):
                 self._folded.add(index)
+            self._folded |= {index + at for at in folded.get(section, ())}
         self._lay_out()
 
     def _lay_out(self) -> None:
+        """Split the lines into rows; the cursor stays on its text, at its place on the screen."""
+        height = max(1, self.scrollable_content_region.height)
+        offset = self.cursor - self.scroll_offset.y
+        top, cursor = self._place(self.scroll_offset.y), self._place(self.cursor)
         width = max(10, self.scrollable_content_region.width or self.size.width or 80)
         wrap = self.wrapped or self.form == "raw"
         self._rows = []
@@ -212,8 +226,29 @@ class DocumentView(LineWidget, ScrollView, can_focus=True):
             index = line.end if line.end and index in self._folded else index + 1
         self._wrap_width = width if wrap else 0
         self.virtual_size = Size(0 if wrap else widest, len(self._rows))
-        self.cursor = max(0, min(self.cursor, len(self._rows) - 1))
+        self.cursor = self._row_of(*cursor)
+        to = self.cursor - offset if 0 <= offset < height else self._row_of(*top)
+        self.scroll_to(y=max(to, 0), animate=False, force=True)
+        if not wrap and self._match[0] == cursor[0]:
+            self._show_column(cursor[1])
         self.refresh()
+
+    def _place(self, row: int) -> tuple[int, int]:
+        """Return line and column of a row: of the current match, if it is in that line."""
+        if not self._rows:
+            return 0, 0
+        line, piece = self._rows[max(0, min(row, len(self._rows) - 1))]
+        if self._wrap_width:
+            return line, piece * self._wrap_width
+        match_line, at = self._match
+        if line == match_line:
+            return line, cell_len(self._lines[line].text[:at])
+        return line, self.scroll_offset.x
+
+    def _row_of(self, line: int, column: int) -> int:
+        """Return the row of a place; if it is folded, the row that hides it."""
+        piece = column // self._wrap_width if self._wrap_width else 0
+        return max(0, bisect_right(self._rows, (line, piece)) - 1)
 
     def _find(self) -> None:
         """Find all matches, also those in folded sections."""
@@ -244,12 +279,14 @@ class DocumentView(LineWidget, ScrollView, can_focus=True):
             self._folded -= hiding
             self._lay_out()
         column = cell_len(self._lines[line].text[:at])
-        piece = column // self._wrap_width if self._wrap_width else 0
-        first = bisect_left(self._rows, (line, 0))
-        pieces = bisect_left(self._rows, (line + 1, 0)) - first
-        self._move_to(first + min(piece, pieces - 1))
+        self._move_to(self._row_of(line, column))
+        if not self._wrap_width:
+            self._show_column(column)
+
+    def _show_column(self, column: int) -> None:
+        """Scroll sideways to a column, if it is out of view."""
         x, width = self.scroll_offset.x, self.scrollable_content_region.width
-        if not self._wrap_width and not x <= column < x + width:
+        if not x <= column < x + width:
             self.scroll_to(x=max(column - width // 2, 0), animate=False, force=True)
 
     def _spans(self, number: int) -> tuple[Span, ...]:
