@@ -33,6 +33,7 @@ class AccountsScreen(ListScreen[Account]):
     FOLLOWS = ("hooks",)
     ROW_COMMANDS = ("open",)
     COMMAND_NAMES = ("open", "new", "sort", "order")
+    ALL_ACCOUNTS = ("new",)
     COMMAND_LABELS = (
         relabel("open", "switch", "Switch to this account"),
         relabel("new", "new", "Create an account", Need.ADMINISTER),

@@ -41,6 +41,7 @@ class AuditScreen(ListScreen[AuditEntry]):
     FILTER_TERMS = FILTER_TERMS
     FILTER_HINT = FILTER_HINT
     COMMAND_NAMES = ("open", "filter", "diagnose", "copy", "order")
+    ALL_ACCOUNTS = ("diagnose",)
     COMMAND_LABELS = (
         relabel("open", "open", "Open the entry, with the values before and after"),
         relabel("diagnose", "verify", "Verify that the audit trail is intact",

@@ -48,7 +48,9 @@ class TokenForm(ConsoleScreen):
     def compose_body(self) -> ComposeResult:
         """Compose the fields."""
         expires = "never; such as 30d, or a time"
-        accounts = [f"only account {self.shell.account.number}", "all accounts"]
+        accounts = [f"only account {self.shell.account.number}"]
+        if self.shell.connection.bound_to is None:
+            accounts.append("all accounts")
         fields: dict[str, Input | Choice] = {
             "Name": Input(placeholder="person or program that uses it", id="name", compact=True),
             "Role": Choice([role.value for role in ROLES], id="role"),

@@ -24,6 +24,7 @@ class DoctorScreen(ConsoleScreen):
     HEADING = "Doctor"
     TOP_SCREEN = "Engine"
     COMMAND_NAMES = ("diagnose", "back")
+    ALL_ACCOUNTS = ("diagnose",)
     COMMAND_LABELS = (
         relabel("diagnose", "again", "Check the installation again", Need.ADMINISTER),
     )

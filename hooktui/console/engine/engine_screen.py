@@ -36,6 +36,7 @@ class EngineScreen(ConsoleScreen):
 
     HEADING = "Engine"
     COMMAND_NAMES = ("open", "activate", "diagnose")
+    ALL_ACCOUNTS = ("activate", "diagnose")
     COMMAND_LABELS = (
         relabel("open", "open", "Open the hook under the cursor"),
         relabel("diagnose", "doctor", "Check disk, database, clock and files", Need.ADMINISTER),

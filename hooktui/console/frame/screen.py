@@ -86,6 +86,9 @@ class ConsoleScreen(Screen[None]):
     COMMAND_LABELS: ClassVar[tuple[Command, ...]] = ()
     """Commands that have other texts on this screen."""
 
+    ALL_ACCOUNTS: ClassVar[tuple[str, ...]] = ()
+    """The commands about all accounts; a token that is bound to one account does not allow them."""
+
     HEADING: ClassVar[str] = ""
     """The name of this screen in its heading and in the help."""
 
@@ -380,6 +383,9 @@ class ConsoleScreen(Screen[None]):
         role = self.shell.role
         if not allows(role, command.need):
             return why_not(role, command.need)
+        bound_to = self.shell.connection.bound_to
+        if bound_to is not None and name in self.ALL_ACCOUNTS:
+            return f"your token is bound to account {bound_to}, and this concerns all accounts"
         if not self.is_mounted:
             return None
         reasons = (part.disabled_reason(name) for part in self.parts)
