@@ -339,6 +339,18 @@ def test_no_cell_is_cut_while_the_rows_have_unused_cells(table):
         assert unused == 0
 
 
+# Red when one long name takes all cells, and the host beside it is cut.
+@given(tables())
+def test_no_cell_is_cut_beside_one_that_is_wider_than_its_maximum(table):
+    shown, rows, room = table
+    needs: dict[str, int] = {}
+    needs_of(shown, rows, needs)
+    placed = place(shown, room, needs)
+    if any(cell.width > max(cell.column.max_width, cell.column.width) for cell in placed):
+        for cell in placed:
+            assert cell.width >= min(needs[cell.column.name], cell.column.max_width)
+
+
 # Red when a text that is to be shown whole is cut beside a column of less value.
 @given(tables())
 def test_columns_of_less_value_give_way_to_a_text_that_is_shown_whole(table):

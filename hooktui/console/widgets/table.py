@@ -87,7 +87,8 @@ def place(
 
     Columns are dropped by priority, after the next ones to drop were cut to ``least``. Cells that a
     column does not need go to columns whose texts would be cut: columns with priority 0 and 1 come
-    first, then the ones that lack the fewest cells. Columns that grow share the remaining cells.
+    first, then the ones that lack the fewest cells. None of them gets more than its ``max_width``
+    before all have that much or what they need. Columns that grow share the remaining cells.
 
     ``needs`` are the cells of the longest known text of each column, by name.
     """
@@ -106,7 +107,9 @@ def place(
             widths[column.name] -= cut
             left += cut
     by_need = sorted(shown, key=lambda c: (c.priority > 1, needs.get(c.name, 0) - widths[c.name]))
-    wants = [*((c, needs.get(c.name, 0)) for c in by_need), *((c, c.width) for c in shown)]
+    in_bounds = ((c, min(needs.get(c.name, 0), c.max_width)) for c in by_need)
+    in_full = ((c, needs.get(c.name, 0)) for c in by_need)
+    wants = [*in_bounds, *in_full, *((c, c.width) for c in shown)]
     for column, wanted in wants:
         more = max(min(wanted - widths[column.name], left), 0)
         widths[column.name] += more
