@@ -309,7 +309,8 @@ class ConsoleApp(RestrictedMode):
 
     def _show_names(self) -> None:
         for screen in full_screens(self):
-            screen.show_names()
+            if screen.drawn:
+                screen.show_names()
 
     def _pass_on(self, changes: FeedChanges) -> None:
         """Pass feed changes to all screens; a screen applies them when it is in the foreground."""

@@ -124,6 +124,7 @@ class ConsoleScreen(Screen[None]):
         self._pending = FeedChanges()
         self._changes_due = False
         self._account = 0
+        self._has_begun = False
         self._connection_shown: tuple[ConnectionState, str] | None = None
         self._running_commands: set[tuple[str, Hashable]] = set()
 
@@ -263,9 +264,15 @@ class ConsoleScreen(Screen[None]):
         self.load_state(self.shell.session.of(self.HEADING, self._account))
         self.refresh_frame()
         self.set_interval(TIMES_S, self._refresh_times)
+        self._has_begun = True
+
+    @property
+    def drawn(self) -> bool:
+        """Whether all widgets exist; the name of a hook may arrive at the opening or closing."""
+        return self._has_begun and self.is_attached and self.framed
 
     def _refresh_times(self) -> None:
-        if self.framed:
+        if self.drawn:
             self.draw_heading()
             for listing in self.query(WindowedList):
                 listing.refresh_times()
