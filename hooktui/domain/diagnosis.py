@@ -265,8 +265,7 @@ def _hook(given: DiagnosisInput) -> Check:
         advice = "a delivery with any response except 429 and 5xx closes it; a ping does not"
         if given.ping is not None and given.ping.outcome == DeliveryStatus.DELIVERED:
             advice += (
-                f"; to close it now: hooktui hooks disable {hook.id}, then hooktui hooks enable"
-                f" {hook.id}; events in between are skipped"
+                "; to close it now, disable and enable the hook: events in between are skipped"
             )
         return Check("hook", "warn", value, advice)
     return Check("hook", "ok", f"active{waits}")

@@ -248,10 +248,8 @@ def test_our_side_is_the_verdict_when_the_receiver_is_well():
     assert "the next attempt is in 30s, 7 deliveries waiting" in broken.verdict
     # Red when the ping that was just delivered seems to close it, or only a success does.
     closes = "a delivery with any response except 429 and 5xx closes it; a ping does not"
-    assert broken.fix == (
-        f"{closes}; to close it now: hooktui hooks disable 12, then hooktui hooks enable 12; events"
-        " in between are skipped"
-    )
+    now = "to close it now, disable and enable the hook: events in between are skipped"
+    assert broken.fix == f"{closes}; {now}"
     down = said(answered(503), breaker_until_ms=AT_MS + 30_000)
     assert down.checks[-1].advice == closes  # it would open again
     paused = said(answered(), paused=True, stats=HookStats(waiting=7))
