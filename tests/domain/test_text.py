@@ -212,7 +212,7 @@ def test_every_right_to_left_character_is_known_as_one() -> None:
 
 PLURALS = {
     "account": "accounts", "alert": "alerts", "attempt": "attempts", "check": "checks",
-    "delivery": "deliveries", "duplicate": "duplicates", "entry": "entries",
+    "day": "days", "delivery": "deliveries", "duplicate": "duplicates", "entry": "entries",
     "equal line": "equal lines", "event": "events", "failure": "failures",
     "field": "fields", "group": "groups", "hook": "hooks", "line": "lines", "ping": "pings",
     "replay": "replays", "server": "servers", "token": "tokens", "type": "types", "value": "values",
