@@ -36,8 +36,8 @@ NOT_AGAIN: dict[type[ConsoleScreen], str] = {
 }
 """Screens that do not become what they are when they are opened later."""
 
-FIGURES = ("rates", "waiting", "database", "disk")
-"""Lines of the engine with figures that change each second."""
+FIGURES = ("rates", "waiting", "database", "disk", "▸ Would have received")
+"""Lines of the engine with figures that change each second, and one that a form loads by itself."""
 
 TABS_LOADED = {0: "job.failed", 2: "subscribed", 3: "version", 4: "audit entry"}
 """A word of each tab of a hook once its data is loaded; the plots of Health have no such text."""
