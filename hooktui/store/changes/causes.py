@@ -61,7 +61,7 @@ def cause_in_sql(delivery: FromClause = DELIVERY) -> ColumnElement[Any]:
     )
 
 
-def cause_without_it() -> ColumnElement[Any]:
+def cause_after_abort() -> ColumnElement[Any]:
     """Return the cause of a delivery that a replay created and does not send any more.
 
     Its event is undelivered, as before the replay, unless it was delivered before. One that was not

@@ -20,7 +20,7 @@ from hooktui.domain.replays import HOOK_DELETED
 from hooktui.domain.roles import Actor
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.store.changes.alerts import groups_were_emptied
-from hooktui.store.changes.causes import cause_without_it
+from hooktui.store.changes.causes import cause_after_abort
 from hooktui.store.feed_items import DeliveryState, delivery_item
 from hooktui.store.queries.deliveries import deliveries_by_id, no_delivery
 from hooktui.store.queries.delivery_indexes import is_in_group
@@ -194,7 +194,7 @@ def cancel_created(tx: Tx, which: ColumnElement[bool], by: str) -> bool:
     """
     pending = select(DELIVERY).where(which, is_pending()).limit(_CANCELLED_AT_ONCE)
     rows = list(starmap(_row, tx.conn.execute(pending)))
-    _cancel_and_count(tx, rows, f"cancelled by {by}", by, cause_without_it())
+    _cancel_and_count(tx, rows, f"cancelled by {by}", by, cause_after_abort())
     return len(rows) == _CANCELLED_AT_ONCE
 
 
