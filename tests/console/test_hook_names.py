@@ -1,11 +1,16 @@
 """Names of hooks in lists, headings and the log, wherever the hooks themselves are not loaded."""
 
+import asyncio
+from contextlib import suppress
+
 import pytest
 
 from hooktui.client import calls
 from hooktui.console.shell import account as account_module
 from tests.console.client import Client
+from tests.console.command_scene import OPENERS, staged
 from tests.console.conftest import Console
+from tests.console.gate import says
 from tests.support.receivers import Receiver
 
 MANY = 40
@@ -97,3 +102,44 @@ async def test_a_new_hook_has_a_name_in_the_log(open_console, make_hook, client:
         made = make_hook(name="billing")
         client.emit()
         await console.shows(f"{made['id']} billing")
+
+
+# Red when a screen is asked to draw names before its widgets exist, or after they are gone.
+async def test_names_may_arrive_while_any_screen_is_opened_and_closed(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+
+        async def name_hooks() -> None:
+            while True:
+                scene.app.account.outdate_names(None)
+                scene.app.account.add_names({scene.hook.id: scene.hook.name})
+                await asyncio.sleep(0.002)
+
+        naming = asyncio.create_task(name_hooks())
+        for kind in OPENERS:  # opening one closes the one before
+            await scene.open(kind)
+        naming.cancel()
+        with suppress(asyncio.CancelledError):
+            await naming
+
+
+async def test_names_that_cannot_be_loaded_are_asked_for_now_and_then(
+    client: Client, receiver: Receiver, monkeypatch
+):
+    """Red when each redraw asks again, or none does after an error."""
+    monkeypatch.setattr(account_module, "RETRY_S", 0.5)
+    async with staged(client, receiver) as scene:
+        call = f"GET /v1/hooks/{scene.hook.id}"
+        await scene.console.shows("billing")
+        scene.gate.spoil(call, says(403, "not you"))
+        account = scene.app.account
+        scene.gate.asked.clear()
+        begun = asyncio.get_running_loop().time()
+        while scene.gate.count(call) < 3:
+            account.hook_names.clear()  # the list of hooks may have added it
+            account.name_of(scene.hook.id)
+            await asyncio.sleep(0.01)
+        assert asyncio.get_running_loop().time() - begun > 2 * account_module.RETRY_S
+        scene.gate.mend()
+        await scene.console.until(lambda: account.name_of(scene.hook.id) == "billing")

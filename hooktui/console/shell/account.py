@@ -19,6 +19,9 @@ MAX_WANTED: Final = 200
 REDRAW_S: Final = 0.25
 """Minimum seconds between two redraws while names are loaded."""
 
+RETRY_S: Final = 5
+"""Seconds until names are loaded again after an error."""
+
 
 class AccountView:
     """The current account.
@@ -51,6 +54,7 @@ class AccountView:
         self._outdated: set[int] = set()
         self._wanted: dict[int, None] = {}  # in the order in which they were drawn
         self._loading = False
+        self._not_before_s = 0.0
 
     def show(self, number: int, name: str) -> None:
         """Switch to another account and discard the cached data about hooks."""
@@ -59,15 +63,16 @@ class AccountView:
         self._outdated.clear()
         self._wanted.clear()
         self.last_toggled = []
+        self._not_before_s = 0.0
 
     def name_of(self, hook: int) -> str:
         """Return the name of a hook that is drawn; load it soon if it is unknown or outdated."""
-        known = hook in self.hook_names and hook not in self._outdated
-        if hook and not known and hook not in self._wanted:
-            self._wanted[hook] = None
-            if len(self._wanted) > MAX_WANTED:
-                del self._wanted[next(iter(self._wanted))]
-            if not self._loading:
+        if hook and (hook not in self.hook_names or hook in self._outdated):
+            if hook not in self._wanted:
+                self._wanted[hook] = None
+                if len(self._wanted) > MAX_WANTED:
+                    del self._wanted[next(iter(self._wanted))]
+            if not self._loading and monotonic() >= self._not_before_s:
                 self._loading = True
                 _: Worker[None] = self._app.run_worker(self._load_names, name="names")
         return self.hook_names.get(hook, "")
@@ -100,7 +105,8 @@ class AccountView:
                 except NotFound:
                     name = self.hook_names.get(hook, "")
                 except HooktuiError:
-                    self._wanted.clear()  # the next redraw asks again
+                    self._wanted.clear()  # a later redraw asks again
+                    self._not_before_s = monotonic() + RETRY_S
                     return
                 if hook in self._wanted:  # otherwise the account was switched
                     del self._wanted[hook]
