@@ -151,11 +151,19 @@ class FeedItem:
     reason: str | None = None
 
 
-FeedFilter = Callable[["Connection", Sequence[FeedItem]], Iterator[tuple[FeedItem, bool] | None]]
-"""Yields changes in their order, each with whether it passes a filter, and None for a pause.
+@dataclass(frozen=True, slots=True)
+class FeedFilter:
+    """A filter of changes.
 
-It runs inside the query that reads them.
-"""
+    Attributes:
+        passing: yields changes in their order, each with whether it passes, and None for a pause;
+            it runs inside the query that reads them.
+        ids: public ids of events and deliveries, if only changes of these can pass; the others are
+            skipped unread.
+    """
+
+    passing: Callable[[Connection, Sequence[FeedItem]], Iterator[tuple[FeedItem, bool] | None]]
+    ids: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 
 from hooktui.domain.alerts import AlertState
 from hooktui.domain.clock import optional_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import Refused
-from hooktui.domain.ids import AccountId
+from hooktui.domain.ids import AccountId, decode
 from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.deliveries import Attempt, Delivery
 from hooktui.domain.wire.events import Event
@@ -29,9 +29,12 @@ from hooktui.store.contract import FeedFilter, FeedItem, FeedItemPage
 from hooktui.store.queries.alerts import AlertRecord, alert_of, alerts_by_id
 from hooktui.store.queries.deliveries import attempts_by_key, deliveries_by_id
 from hooktui.store.queries.events import events_by_id
+from hooktui.store.queries.expressions import any_of
+from hooktui.store.queries.filter_sql import has_id
 from hooktui.store.queries.hooks import hooks_by_id
 from hooktui.store.queries.pace import Pace
 from hooktui.store.queries.replays import replays_by_id
+from hooktui.store.tables import DELIVERY
 
 _ROWS_AT_ONCE = 50
 _MAX_SCANNED = 20_000
@@ -43,6 +46,7 @@ MAX_PAGE_BYTES = 1 << 20
 """Upper bound of a page: text that receivers sent can be 16 KiB a line."""
 _LINES_AT_ONCE = 100
 _BYTES_OF_A_LINE = 500
+_IDS_AT_ONCE = 5_000  # SQLite takes 32,766 parameters in a statement
 
 
 class Position(NamedTuple):
@@ -107,10 +111,11 @@ def read_feed(
         if not rows:
             break
         lines = [line for line in _lines(rows) if line.at >= position]
+        chosen = page.choose(lines, account)
         for start in range(0, len(lines), _LINES_AT_ONCE):
             part = lines[start : start + _LINES_AT_ONCE]
             scanned += len(part)
-            cut = page.add([line for line in part if _concerns(line, account)])
+            cut = page.add([line for line in part if line.at in chosen])
             position = part[-1].behind if cut is None else parse_position(cut.behind)
             at_ms = (cut or part[-1]).at_ms
             if page.is_full():
@@ -147,10 +152,11 @@ def read_tail(
             break
         lines = [line for line in _lines(reversed(rows)) if line.at < position]
         lines.reverse()
+        chosen = page.choose(lines, account)
         for start in range(0, len(lines), _LINES_AT_ONCE):
             part = lines[start : start + _LINES_AT_ONCE]
             scanned += len(part)
-            cut = page.add([line for line in part if _concerns(line, account)])
+            cut = page.add([line for line in part if line.at in chosen])
             position = part[-1].at if cut is None else position_of(cut)
             at_ms = (cut or part[-1]).at_ms
             if page.is_full():
@@ -190,6 +196,15 @@ class _Collected:
         late = self.feed_filter is not None and self.looked and time.monotonic() > self.give_up_s
         return late or len(self.items) >= self.limit or self.size >= MAX_PAGE_BYTES
 
+    def choose(self, lines: Sequence[_Line], account: AccountId | None) -> set[Position]:
+        """Return the positions of the lines that concern an account and may pass the filter."""
+        if account is not None:
+            lines = [line for line in lines if line.item[1] in (account, 0)]
+        if self.feed_filter is None or self.feed_filter.ids is None:
+            return {line.at for line in lines}
+        self.pace.rest_when_due()
+        return _of_ids(self.conn, lines, self.feed_filter.ids)
+
     def add(self, lines: Sequence[_Line]) -> FeedItem | None:
         """Collect changes that pass, in order.
 
@@ -198,7 +213,7 @@ class _Collected:
         changes = list(_objects(self.conn, lines)) if lines else []
         steps: Iterable[tuple[FeedItem, bool] | None] = ((item, True) for item in changes)
         if self.feed_filter is not None:
-            steps = self.feed_filter(self.conn, changes)
+            steps = self.feed_filter.passing(self.conn, changes)
         before: FeedItem | None = None
         for step in steps:
             self.pace.rest_when_due()
@@ -221,8 +236,21 @@ def _size(item: FeedItem) -> int:
     return _BYTES_OF_A_LINE + (len(response.body) if response is not None else 0)
 
 
-def _concerns(line: _Line, account: AccountId | None) -> bool:
-    return account is None or line.item[1] in (account, 0)
+def _of_ids(conn: Connection, lines: Sequence[_Line], ids: Sequence[str]) -> set[Position]:
+    """Return the positions of the lines about some events and deliveries."""
+    events = {decode("evt", each) for each in ids if each.startswith("evt_")}
+    moved = list({line.item[3] for line in lines if line.item[0] in _MOVES})
+    chosen: set[object] = set()
+    for start in range(0, len(moved), _IDS_AT_ONCE):
+        among = DELIVERY.c.id.in_(moved[start : start + _IDS_AT_ONCE])
+        wanted = select(DELIVERY.c.id).where(among, any_of([has_id(each) for each in ids]))
+        chosen.update(conn.execute(wanted).scalars())
+    return {
+        line.at
+        for line in lines
+        if (line.item[0] in _MOVES and line.item[3] in chosen)
+        or (line.item[0] == items.EVENT and line.item[2] in events)
+    }
 
 
 def _bounds(conn: Connection) -> tuple[int, int]:
@@ -242,6 +270,9 @@ def _lines(rows: Iterable[tuple[int, int, bytes]]) -> Iterable[_Line]:
         for offset, item in enumerate(items.decode(changes)):
             yield _Line(Position(row, offset), at_ms, item)
 
+
+_MOVES: Final = (items.DELIVERY, items.ATTEMPT)
+"""Items that have the id of a delivery at index 3."""
 
 _Object = Event | Hook | Replay | AlertRecord
 _Objects = Mapping[int, _Object]
@@ -270,7 +301,7 @@ def _objects(conn: Connection, lines: Sequence[_Line]) -> Iterable[FeedItem]:
     keys = {(_integer(item[3]), _integer(item[10])) for item in attempted}
     attempts = attempts_by_key(conn, keys) if keys else {}
     for line in lines:
-        if line.item[0] in (items.DELIVERY, items.ATTEMPT):
+        if line.item[0] in _MOVES:
             change = _moved(line, deliveries, attempts)
         else:
             change = _object(line, objects)

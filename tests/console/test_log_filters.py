@@ -16,7 +16,7 @@ from tests.support.scripted_server import ATTEMPT
 
 AT = "2026-11-25T00:00:00.000Z"
 LINE = {
-    **ATTEMPT, "kind": "attempt", "at": AT, "hook": 3, "account": 1, "event": "evt_1",
+    **ATTEMPT, "kind": "attempt", "at": AT, "hook": 3, "account": 1, "event": "evt_01JDG3R8Z4000",
     "event_type": "job.failed", "trigger": "replay", "status": "pending", "held": False,
     "cause": "http_5xx", "replay": "rpl_01JDG3R8Z4000",
 }  # fmt: skip
@@ -32,6 +32,9 @@ LINE = {
         ("cause:http_*", True, False),
         ("replay:rpl_01JDG3R8Z4000", True, False),
         ("-cause:dns", True, True),
+        ("evt_01JDG3R8Z4000", True, True),
+        ("dlv_01JDG3R8Z4000", True, True),
+        ("-id:dlv_01JDG3R8Z4000", False, False),
     ],
 )
 def test_a_line_fits_as_its_delivery_does(q: str, fits: bool, fits_old: bool) -> None:
@@ -80,6 +83,7 @@ OF_A_REPLAY = {
         ("finished", False, True),
         ("0", True, True),
         ("nothing", False, False),
+        ("evt_01JDG3R8Z4000", False, False),
     ],
 )
 def test_a_filter_applies_to_alerts_as_at_the_server(

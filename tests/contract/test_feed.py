@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from hooktui.domain.errors import Refused
 from hooktui.domain.ids import AccountId, HookId, encode
-from hooktui.store import changes
-from hooktui.store.contract import FeedItem, NewEvent
+from hooktui.store import changes, feed
+from hooktui.store.contract import FeedFilter, FeedItem, NewEvent
 from tests.support.stores import (
     ADA,
     DEFAULT,
@@ -129,10 +129,13 @@ async def test_one_account_sees_its_own_changes_only(opened: Opened) -> None:
     assert other.items[0].object.id == theirs.id
 
 
-def events_alone(_: object, items: Sequence[FeedItem]) -> Iterator[tuple[FeedItem, bool] | None]:
+def events_pass(_: object, items: Sequence[FeedItem]) -> Iterator[tuple[FeedItem, bool] | None]:
     for item in items:
         yield None
         yield item, item.kind == "event"
+
+
+events_alone = FeedFilter(events_pass)
 
 
 async def test_the_tail_is_the_newest_oldest_first(opened: Opened) -> None:
@@ -278,6 +281,58 @@ async def test_a_search_that_takes_too_long_says_where_it_goes_on(
         assert (page.searched_to_ms is None) == (after == store.feed_end())
     assert events == 3
     assert pages > 3
+
+
+async def test_a_search_for_ids_reads_only_what_has_them(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red when a change is missed, or all deliveries are read to find the few."""
+    store = opened.store
+    hook = await make_hook(store)
+    await make_hook(store)
+    accepted = await emit(store, 4)
+    for job in await store.claim(HookId(hook.id), 10):
+        await store.record([result_of(job, opened.clock, 200)])
+    whole = (await store.feed(None, 1000)).items
+    wanted = encode("evt", accepted[1].id)
+    of_event = [item for item in whole if wanted in ids_of(item)]
+    assert {item.kind for item in of_event} == {"event", "delivery", "attempt"}
+    delivery = next(item.object.id for item in of_event if item.kind == "delivery")
+    of_delivery = [item for item in whole if delivery in ids_of(item)]
+    assert len(of_delivery) < len(of_event)
+    read: set[int] = set()
+    monkeypatch.setattr(feed, "deliveries_by_id", partial(noted, read, feed.deliveries_by_id))
+    for identity, expected in ((wanted, of_event), (delivery, of_delivery)):
+        only = FeedFilter(all_pass, (identity,))
+        for page in (
+            await store.feed(None, 1000, None, only),
+            await store.feed_tail(99, None, only),
+        ):
+            assert [item.behind for item in page.items] == [item.behind for item in expected]
+    assert len(read) == 2
+
+
+def ids_of(item: FeedItem) -> tuple[str, ...]:
+    """Return the ids of the event and the delivery that a change is about."""
+    match item.kind:
+        case "event":
+            return (item.object.id,)
+        case "delivery":
+            return (item.object.id, item.object.event)
+        case "attempt":
+            return (item.delivery.id, item.delivery.event)
+        case _:
+            return ()
+
+
+def all_pass(_: object, items: Sequence[FeedItem]) -> Iterator[tuple[FeedItem, bool]]:
+    return ((item, True) for item in items)
+
+
+def noted(read: set[int], query: Callable, conn: object, deliveries: Iterable[int]) -> object:
+    """Run a query of deliveries, and note their ids."""
+    read |= set(deliveries)
+    return query(conn, deliveries)
 
 
 # Red when a page from the end that holds too little does not say where the search ended.

@@ -20,7 +20,7 @@ from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.deliveries import ErrorClass, Trigger
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.parser import Subject, parse
-from hooktui.domain.ids import AccountId, DeliveryId, HookId, decode
+from hooktui.domain.ids import AccountId, DeliveryId, HookId, decode, encode
 from hooktui.domain.wire.events import EventCounts, HookDecision
 from hooktui.store import changes, queries
 from hooktui.store.base import Store
@@ -456,6 +456,29 @@ async def test_events_are_listed_by_type_and_filter(opened: Opened) -> None:
     assert await found("job") == ["job.failed"]
     assert await found(None, parse("data.a:2")) == ["cluster.error"]
     assert await found(None, parse("event:job.* since:3000d")) == ["job.failed"]
+
+
+# Red when an id is searched in texts, or an id of a delivery finds an event.
+async def test_ids_find_deliveries_and_events(opened: Opened) -> None:
+    store = opened.store
+    hook = await make_hook(store)
+    (first,) = await emit(store)
+    evt = encode("evt", first.id)
+    (late,) = await emit(store, body=b'{"about": "%b"}' % evt.encode())
+    (dlv,) = [one.id for one in await deliveries(store, event=first.id)]
+    other = encode("evt", late.id)
+
+    async def found(q: str) -> tuple[list[str], list[str]]:
+        sent = await deliveries(store, q=parse(q))
+        events = await store.read(queries.list_events, DEFAULT, PageRequest(), None, parse(q))
+        return [one.event for one in sent], [one.id for one in events.data]
+
+    assert await found(evt) == ([evt], [evt])
+    assert await found(f"id:{evt},{other} {evt}") == ([evt], [evt])
+    assert await found(f"{evt} hook:{hook.id + 1}") == ([], [])
+    assert await found(f"{dlv} status:pending") == ([evt], [])
+    assert await found(f"-{evt}") == ([other], [other])
+    assert await found(f'"{evt}"') == ([evt, other], [other, evt])
 
 
 # Red when a type is taken for a group: deliveries of another type were cancelled.

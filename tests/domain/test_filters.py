@@ -68,6 +68,7 @@ SUBJECT = Subject(
     cause="tls_certificate",
     trigger="event",
     replay="rpl_01JDG3R8Z4000",
+    ids=("evt_01JDG3R8Z4000", "dlv_01JDG3R8Z5000"),
     words=lambda: "job.failed Nightly Load 503 Service Unavailable a,b",
     data=lambda: BODY,
 )
@@ -100,6 +101,8 @@ MATCHES = [
     "status:undelivered", "-status:waiting", "-status:retrying,held",
     "cause:tls_certificate", "cause:TLS*", "cause:*", "cause:dns,tls_*", "-cause:http_4*,tls",
     "replay:rpl_01JDG3R8Z4000", "replay:rpl_01jdg3r8z4000", "-replay:rpl_01JDG3R8Z4001",
+    "evt_01JDG3R8Z4000", "evt_oijdg3r8z4000", "-dlv_01JDG3R8Z4000", "dlv_01JDG3R8Z5000",
+    "id:evt_01JDG3R8Z4000", "id:dlv_01JDG3R8Z4000,dlv_01JDG3R8Z5000", 'id:"evt_01JDG3R8Z4000"',
     # data
     "data.cluster_id:52", "data.cluster_id:51,52", "data.cluster_id:5*", "-data.cluster_id:5",
     "data.progress:1.0", "data.progress:1", "data.progress:1e0", "data.completed_at:null",
@@ -138,7 +141,8 @@ def test_what_a_subject_does_not_have_fits_no_term() -> None:
     bare = Subject(at_ms=NOW)
     for text in ("status:failed", "hook:1", "event:*", "code:1xx,>=100", "took:>=0s", "error:*",
                  "trigger:event", "word", "data.a:*", "cause:*", "status:undelivered",
-                 "status:waiting", "status:retrying", "replay:rpl_01JDG3R8Z4000"):  # fmt: skip
+                 "status:waiting", "status:retrying", "replay:rpl_01JDG3R8Z4000",
+                 "evt_01JDG3R8Z4000"):  # fmt: skip
         assert not parse(text).matches(bare, NOW), text
         assert parse(f"-{text}").matches(bare, NOW), text
 
@@ -205,6 +209,12 @@ VALUES = [
     ("until:10m", RelativeTime(600_000)),
     ("hook:12", 12),
     ("status:Failed", "failed"),
+    ("evt_o1jdg3r8z4000", "evt_01JDG3R8Z4000"),
+    ("id:dlv_01JDG3R8Z5000", "dlv_01JDG3R8Z5000"),
+    ('"evt_01JDG3R8Z4000"', Pattern(("evt_01jdg3r8z4000",))),
+    ("evt_01JDG3R8Z400", Pattern(("evt_01jdg3r8z400",))),
+    ("evt_01JDG3R8Z400*", Pattern(("evt_01jdg3r8z400", ""))),
+    ("rpl_01JDG3R8Z4000", Pattern(("rpl_01jdg3r8z4000",))),
     ("trigger:ping", "ping"),
     ("error:dns", "dns"),
     ("word", Pattern(("word",))),
@@ -602,7 +612,8 @@ def test_a_deep_body_is_given_up_in_short_steps(body: bytes) -> None:
 
 
 def test_a_filter_of_events_takes_what_events_have():
-    assert parse_event_filter("disk event:job.* since:1h until:1m -data.a:1").needs_data
+    everything = "disk evt_01JDG3R8Z4000 event:job.* since:1h until:1m -data.a:1"
+    assert parse_event_filter(everything).needs_data
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def feed_filter_of(parsed: Filter | None) -> FeedFilter | None:
     quick = Filter(tuple(term for term in parsed.terms if term.key not in _IN_BODIES))
     needs_bodies = len(quick.terms) < len(parsed.terms)
 
-    def feed_filter(
+    def passing(
         conn: Connection, items: Sequence[FeedItem]
     ) -> Iterator[tuple[FeedItem, bool] | None]:
         now = now_ms()
@@ -99,7 +99,9 @@ def feed_filter_of(parsed: Filter | None) -> FeedFilter | None:
                     fits = yield from parsed.match_once_steps(subject, now)
                 yield item, fits
 
-    return feed_filter
+    chosen = (term.values for term in quick.terms if term.key is FilterKey.ID and not term.negated)
+    ids = next(chosen, None)
+    return FeedFilter(passing, None if ids is None else tuple(map(str, ids)))
 
 
 MAX_WAIT_S = 30.0
@@ -311,6 +313,7 @@ def subject_of(item: FeedItem, body: bytes | None = None) -> Subject:
             return Subject(
                 at_ms=item.at_ms,
                 event_type=shown.type,
+                ids=(shown.id,),
                 words=lambda: _text((shown.id, shown.type, body)),
                 data=lambda: Stored(body),
             )
@@ -354,7 +357,8 @@ def _values(delivery: Delivery | None) -> dict[str, Any]:
     if delivery is None:
         return {}
     names = ("status", "held", "hook", "event_type", "cause", "trigger", "replay")
-    return {name: getattr(delivery, name) for name in names}
+    values = {name: getattr(delivery, name) for name in names}
+    return values | {"ids": (delivery.id, delivery.event)}
 
 
 def _delivery(delivery: Delivery | None) -> tuple[str | None, ...]:

@@ -87,6 +87,7 @@ def subject_of(line: LogLine, names: Mapping[int, str]) -> Subject:
         cause=line.cause,
         trigger=line.trigger,
         replay=line.replay,
+        ids=(line.delivery, line.event),
         words=lambda: " ".join(_words(line, names)),
     )
 

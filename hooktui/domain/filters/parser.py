@@ -1,6 +1,7 @@
 """The filter language: ``status:failed hook:12 -event:job.* data.errors:"*disk full*"``.
 
-Words match anywhere; terms are joined by *and*, commas in a value by *or*; ``-`` before a term
+Words match anywhere; one that is the id of an event or a delivery matches what has that id, unless
+it is quoted. Terms are joined by *and*, commas in a value by *or*; ``-`` before a term
 negates it; quotes keep spaces and commas, and inside them a backslash escapes a quote, a star and
 itself. Every error is a `FilterError` that names the column and the expected input.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -35,7 +37,7 @@ from hooktui.domain.filters.terms import (
     Term,
     Value,
 )
-from hooktui.domain.ids import decode, encode
+from hooktui.domain.ids import Prefix, decode, encode
 
 __all__ = [
     "AbsoluteTime", "CodeRange", "DurationComparison", "Filter", "FilterError", "FilterKey",
@@ -63,6 +65,7 @@ _EXPECTED: Final[dict[FilterKey, str]] = {
     FilterKey.CAUSE: f"one of {CAUSES_IN_WORDS}; as in cause:dns or cause:http_4*",
     FilterKey.TRIGGER: f"one of {', '.join(Trigger)}",
     FilterKey.REPLAY: "a replay's id, as in replay:rpl_01JDG3R8Z4000",
+    FilterKey.ID: "the id of an event or a delivery, as in id:evt_01JDG3R8Z4000",
     FilterKey.DATA: 'text, as in data.cluster_id:52 or data.errors:"*disk full*"',
 }
 KEYS: Final = (*(key.value for key in _EXPECTED if key is not FilterKey.DATA), "data.")
@@ -77,10 +80,11 @@ TERMS: Final = FilterTerms(
     }
 )
 """The terms of filters of deliveries."""
-EVENT_TERMS: Final = FilterTerms(dict.fromkeys(("event:", "since:", "until:", "data."), ()))
+EVENT_TERMS: Final = FilterTerms(dict.fromkeys(("event:", "since:", "until:", "id:", "data."), ()))
 _DATA: Final = "data."
 _OF_EVENTS: Final = (
     FilterKey.WORD,
+    FilterKey.ID,
     FilterKey.EVENT,
     FilterKey.SINCE,
     FilterKey.UNTIL,
@@ -159,8 +163,8 @@ def parse_event_filter(text: str) -> Filter:
         if term.key not in _OF_EVENTS:
             raise FilterError(
                 term.column,
-                f"events have no {term.key}:, deliveries have; events are found by words, event:,"
-                " since:, until: and data.",
+                f"events have no {term.key}:, deliveries have; events are found by words, id:,"
+                " event:, since:, until: and data.",
             )
     return parsed
 
@@ -216,6 +220,9 @@ def _term(text: str, start: int) -> tuple[Term, int]:
         piece, position = _piece(text, position, "")
         if not piece.text:
             raise FilterError(piece.column, "empty quotes search for nothing; write a word in them")
+        whole_id = None if piece.quoted else _canonical_id(piece.text)
+        if whole_id is not None:
+            return Term(FilterKey.ID, (whole_id,), negated, start + 1), position
         return Term(FilterKey.WORD, (piece.pattern,), negated, start + 1), position
     key, path = _key(match[1], position + 1)
     pieces: list[_Piece] = []
@@ -329,6 +336,22 @@ def _replay(piece: _Piece) -> list[Value]:
         raise _wrong(FilterKey.REPLAY, piece) from None
 
 
+def _id(piece: _Piece) -> list[Value]:
+    found = _canonical_id(piece.text)
+    if found is None:
+        raise _wrong(FilterKey.ID, piece)
+    return [found]
+
+
+def _canonical_id(text: str) -> str | None:
+    """Return the id of an event or a delivery as the API writes it; None for other texts."""
+    prefix: Prefix
+    for prefix in ("evt", "dlv"):
+        with suppress(ValueError):
+            return encode(prefix, decode(prefix, text))
+    return None
+
+
 def _hook(piece: _Piece) -> list[Value]:
     if not _HOOK.fullmatch(piece.text):
         raise _wrong(FilterKey.HOOK, piece)
@@ -395,5 +418,6 @@ _READERS: Final[dict[FilterKey, Callable[[_Piece], list[Value]]]] = {
     FilterKey.CAUSE: _cause,
     FilterKey.TRIGGER: partial(_name, FilterKey.TRIGGER, tuple(Trigger)),
     FilterKey.REPLAY: _replay,
+    FilterKey.ID: _id,
     FilterKey.DATA: _data,
 }

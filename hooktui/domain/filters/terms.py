@@ -45,6 +45,7 @@ class FilterKey(StrEnum):
     CAUSE = "cause"
     TRIGGER = "trigger"
     REPLAY = "replay"
+    ID = "id"
     DATA = "data"
 
 
@@ -100,17 +101,18 @@ class AbsoluteTime:
 
 
 Value = Pattern | CodeRange | DurationComparison | RelativeTime | AbsoluteTime | int | str
-"""By key: word, event, cause and data hold patterns; status, error and trigger exact names, replay
-an id; hook numbers; code ranges; took comparisons; since and until a `RelativeTime` or an
-`AbsoluteTime`."""
+"""By key: word, event, cause and data hold patterns; status, error and trigger exact names; replay
+and id public ids; hook numbers; code ranges; took comparisons; since and until a `RelativeTime` or
+an `AbsoluteTime`."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Subject:
     """The object that a filter is matched with: a delivery, an attempt or a line of the log.
 
-    ``words`` (the text in which words are searched) and ``data`` (the event's body, parsed or
-    `Stored`) are called at most once, when a term needs them.
+    ``ids`` are those of its event and its delivery. ``words`` (the text in which words are
+    searched) and ``data`` (the event's body, parsed or `Stored`) are called at most once, when a
+    term needs them.
     """
 
     at_ms: int
@@ -125,6 +127,7 @@ class Subject:
     cause: str | None = None
     trigger: str | None = None
     replay: str | None = None
+    ids: tuple[str, ...] = ()
     words: Callable[[], str] = str
     data: Callable[[], object] = dict
     _folded: str | None = field(default=None, init=False, repr=False, compare=False)
@@ -293,6 +296,8 @@ def _fits_name(key: FilterKey, name: str, subject: Subject) -> bool:
             return name == subject.error
         case FilterKey.REPLAY:
             return name == subject.replay
+        case FilterKey.ID:
+            return name in subject.ids
         case _:
             return name == subject.trigger
 

@@ -1,8 +1,8 @@
 """Chooses the index that serves a list of deliveries, so that its cost is independent of the store.
 
-Every list reads keys from one index in their order: of an event, of a hook, of a replay, of failed,
-waiting or undelivered deliveries, or of the account. The other conditions of a filter are checked
-row by row, for a bounded number of rows per page (``queries.pages.WINDOW``).
+Every list reads keys from one index in their order: of ids, of an event, of a hook, of a replay, of
+failed, waiting or undelivered deliveries, or of the account. The other conditions of a filter are
+checked row by row, for a bounded number of rows per page (``queries.pages.WINDOW``).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from hooktui.domain.filters.parser import (
 from hooktui.domain.filters.terms import UNDELIVERED
 from hooktui.domain.ids import AccountId, EventId, HookId, decode
 from hooktui.store.queries import filter_sql
-from hooktui.store.queries.expressions import Condition, Rare
+from hooktui.store.queries.expressions import Condition, Rare, any_of
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, Big
 
 _FEW = 20_000  # sorted in some 10 ms
@@ -81,6 +81,10 @@ def key_scan(
     if query.event is not None:
         chosen = [DELIVERY.c.event_id == query.event, _plus_account(account), *_times(query)]
         return KeyScan(chosen, None, query, parsed)
+    ids = next((term for term in parsed.terms if _is_any(term, FilterKey.ID)), None)
+    if ids is not None:
+        of_ids = any_of([filter_sql.has_id(str(value)) for value in ids.values])
+        return KeyScan([of_ids, _plus_account(account), *_times(query)], None, query, parsed)
     if filter_sql.only_waiting(query.status, parsed) and _few_wait(conn, account):
         of_hooks = DELIVERY.c.hook_id.in_(_hooks(account, query.hook))
         chosen = [_plus_account(account), filter_sql.is_open(), of_hooks, *_times(query)]
@@ -209,8 +213,12 @@ def _are_few(conn: Connection, conditions: Sequence[Condition]) -> bool:
     return conn.execute(select(func.count()).select_from(some)).scalar_one() < _FEW
 
 
+def _is_any(term: Term, key: FilterKey) -> bool:
+    return term.key is key and not term.negated
+
+
 def _is_one(term: Term, key: FilterKey) -> bool:
-    return term.key is key and len(term.values) == 1 and not term.negated
+    return _is_any(term, key) and len(term.values) == 1
 
 
 def _few_wait(conn: Connection, account: AccountId) -> bool:

@@ -14,8 +14,15 @@ from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import NotFound
 from hooktui.domain.filters.data import Stored
-from hooktui.domain.filters.parser import AbsoluteTime, Filter, FilterKey, RelativeTime, Subject
-from hooktui.domain.ids import AccountId, EventId, ceiling_at, encode, floor_at
+from hooktui.domain.filters.parser import (
+    AbsoluteTime,
+    Filter,
+    FilterKey,
+    RelativeTime,
+    Subject,
+    Term,
+)
+from hooktui.domain.ids import AccountId, EventId, ceiling_at, decode, encode, floor_at
 from hooktui.domain.wire.events import Event, EventCounts, EventDetail, Skip
 from hooktui.domain.wire.pages import Page
 from hooktui.store.queries.deliveries import deliveries_of_event
@@ -62,6 +69,7 @@ def list_events(
     if q is not None and q.terms:
         bounds += [EVENT.c.id >= floor_at(since) for since in _borders(q, FilterKey.SINCE)]
         bounds += [EVENT.c.id < ceiling_at(until) for until in _borders(q, FilterKey.UNTIL)]
+        bounds += [EVENT.c.id.in_(_ids(term)) for term in q.terms if _chooses_ids(term)]
         if needs_body(q):
             columns.append(EVENT.c.body)
         keep = _fits(q)
@@ -202,6 +210,15 @@ def _borders(query: Filter, key: FilterKey) -> list[int]:
     return times_ms
 
 
+def _chooses_ids(term: Term) -> bool:
+    return term.key is FilterKey.ID and not term.negated
+
+
+def _ids(term: Term) -> list[int]:
+    """Return the ids of events in a term; those of deliveries match no event."""
+    return [decode("evt", text) for text in map(str, term.values) if text.startswith("evt_")]
+
+
 def _fits(query: Filter) -> RowCheck[_Row]:
     now = now_ms()
     return lambda row: query.match_once_steps(
@@ -216,7 +233,13 @@ def event_subject(event: int, event_type: str, created_ms: int, body: bytes | No
         text = (body or b"").decode("utf-8", "replace")
         return f"{encode('evt', event)}\n{event_type}\n{text}"
 
-    return Subject(at_ms=created_ms, event_type=event_type, words=words, data=partial(Stored, body))
+    return Subject(
+        at_ms=created_ms,
+        event_type=event_type,
+        ids=(encode("evt", event),),
+        words=words,
+        data=partial(Stored, body),
+    )
 
 
 def reasons_of(column: str | None) -> dict[int, str]:

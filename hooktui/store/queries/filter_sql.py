@@ -108,6 +108,13 @@ def until(ms: int) -> Condition:
     return and_(DELIVERY.c.id < ceiling_at(ms), DELIVERY.c.created_at <= ms)
 
 
+def has_id(identity: str) -> Condition:
+    """Return the condition that a delivery, or its event, has a public id."""
+    if identity.startswith("evt_"):
+        return DELIVERY.c.event_id == decode("evt", identity)
+    return DELIVERY.c.id == decode("dlv", identity)
+
+
 def _status(status: DeliveryStatus) -> Condition:
     return DELIVERY.c.status == literal_column(f"'{status.value}'")
 
@@ -149,6 +156,8 @@ def _fits_name(key: FilterKey, name: str) -> Condition:
         return has_status(name)
     if key is FilterKey.REPLAY:
         return DELIVERY.c.replay_id == decode("rpl", name)
+    if key is FilterKey.ID:
+        return has_id(name)
     column = DELIVERY.c.last_error if key is FilterKey.ERROR else DELIVERY.c.trigger
     return column == name
 
