@@ -290,7 +290,7 @@ def _write(context: CommandContext, replay: Replay) -> None:
     ]
     out.facts(facts)
     for hook in replay.hooks:
-        state = replays.hook_state(hook)
+        state = replays.hook_state(replay, hook)
         if hook.reason is not None:
             state += f" ({hook.reason})"
         elif hook.waits_for is not None:

@@ -75,6 +75,9 @@ def test_states_are_words(run, server, monkeypatch):
     assert "hook 3 (Slack relay): sending, sent 4, retried 1\n" in out
     assert "hook 4 (Slack relay): set aside (20 failed), sent 4\n" in out
     assert "  sent      4\n  retried   1\n" in out
+    for state in ("paused", "aborted"):
+        server.will(answer({**REPLAY, "state": state, "hooks": [hook]}))
+        assert f"hook 3 (Slack relay): {state}, sent 4" in run("replay", "show", REPLAY["id"]).out
     server.will(answer(waits))
     out = run("replay", "show", REPLAY["id"]).out
     assert "hook 3 (Slack relay): waits: its breaker is open, sent 4, retried 1\n" in out

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from hooktui.console.glyphs import UNICODE
-from hooktui.console.replays.replay_text import plan_lines, progress_lines
+from hooktui.console.replays.replay_text import hook_columns, plan_lines, progress_lines
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.domain.wire.replays import (
     PlannedHook,
     Replay,
+    ReplayHook,
     ReplayPlan,
     ReplayProgress,
     ReplaySelection,
 )
+
+AT = "2026-11-25T00:00:00.000Z"
+RUNNING = Replay(
+    id="rpl_01JDG3R8Z4000", account=1, state="running", state_reason=None, ended_at=None,
+    selection=ReplaySelection(hooks=(3,)), rate_per_s=50, max_deliveries=5, server=None,
+    created_at=AT, created_by="ann", changed_at=AT, changed_by="hooktui",
+    progress=ReplayProgress(
+        total=5, sent=0, retried=0, delivered=0, failed=0, waiting=0, cancelled=0
+    ),
+)  # fmt: skip
 
 
 def text_of(line: StyledLine) -> str:
@@ -53,14 +68,29 @@ def test_a_long_name_leaves_room_for_the_count():
 
 # Red when a replay that sent fewer than planned is at 100 % without a reason.
 def test_a_finished_replay_says_why_it_sent_fewer():
-    at = "2026-11-25T00:00:00.000Z"
     progress = ReplayProgress(
         total=5, sent=2, retried=1, delivered=3, failed=0, waiting=0, cancelled=0
     )
-    replay = Replay(
-        id="rpl_01JDG3R8Z4000", account=1, state="finished", state_reason=None, ended_at=at,
-        selection=ReplaySelection(hooks=(3,)), rate_per_s=50, max_deliveries=5, server=None,
-        created_at=at, created_by="ann", changed_at=at, changed_by="hooktui", progress=progress,
-    )  # fmt: skip
+    replay = replace(RUNNING, state="finished", ended_at=AT, progress=progress)
     lines = [text_of(line) for line in progress_lines(replay, UNICODE, 0)]
     assert any(line.startswith("  2 fewer than planned: ") for line in lines)
+
+
+# Red when a hook of a paused or aborted replay is "sending".
+@pytest.mark.parametrize(
+    ("of_replay", "of_hook", "shown"),
+    [
+        ("running", "walking", "sending"),
+        ("paused", "walking", "paused"),
+        ("aborted", "walking", "aborted"),
+        ("paused", "set_aside", "set aside"),
+        ("aborted", "done", "done"),
+    ],
+)
+def test_a_hook_sends_only_while_its_replay_runs(of_replay: str, of_hook: str, shown: str):
+    replay = replace(RUNNING, state=of_replay)
+    hook = ReplayHook(
+        hook=3, name="billing", state=of_hook, reason=None, waits_for=None, sent=1, retried=0
+    )
+    state = next(column for column in hook_columns(lambda: replay) if column.name == "state")
+    assert text_of(state.cell(hook)) == shown

@@ -62,7 +62,7 @@ class ReplayScreen(ConsoleScreen):
         """Compose the summary above the list of hooks."""
         yield Lines(id="head")
         self._hooks = WindowedList(
-            hook_columns(),
+            hook_columns(lambda: self.replay),
             OnePage(lambda: () if self.replay is None else self.replay.hooks),
             lambda hook: hook.hook,
             markable=False,

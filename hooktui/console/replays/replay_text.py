@@ -111,15 +111,17 @@ def replay_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Rep
     )  # fmt: skip
 
 
-def hook_columns() -> tuple[Column[ReplayHook], ...]:
-    """Return the columns of the hooks of one replay."""
+def hook_columns(replay: Callable[[], Replay | None]) -> tuple[Column[ReplayHook], ...]:
+    """Return the columns of the hooks of one replay, which may not be loaded yet."""
 
     def why(hook: ReplayHook) -> StyledLine:
         waits = replays.waits_reason(hook.waits_for)
         return ((hook.reason or (f"waits: {waits}" if waits else ""), "warn"),)
 
     def state(hook: ReplayHook) -> StyledLine:
-        return ((replays.hook_state(hook), "warn" if hook.state == "set_aside" else "plain"),)
+        of = replay()
+        words = "" if of is None else replays.hook_state(of, hook)
+        return ((words, "warn" if hook.state == "set_aside" else "plain"),)
 
     return (
         Column(name="hook", cell=lambda h: f"{h.hook} {h.name}", width=14, grow=2, max_width=36,

@@ -191,9 +191,11 @@ def time_left(replay: Replay) -> str:
     return format_duration(estimate_s) if estimate_s else ""
 
 
-def hook_state(hook: ReplayHook) -> str:
+def hook_state(replay: Replay, hook: ReplayHook) -> str:
     """Return the state of a hook of a replay in words."""
-    return {"walking": "sending", "set_aside": "set aside"}.get(hook.state, hook.state)
+    if hook.state == "walking":
+        return "sending" if replay.state == "running" else replay.state
+    return {"set_aside": "set aside"}.get(hook.state, hook.state)
 
 
 def retrying_words(count: int) -> str:
