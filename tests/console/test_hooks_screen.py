@@ -3,6 +3,7 @@
 import pytest
 
 from hooktui.client import calls
+from hooktui.console.frame import chosen_rows
 from hooktui.console.log.live_log import LiveLog
 from hooktui.console.widgets.page_window import PAGE
 from hooktui.domain.errors import NotFound
@@ -306,15 +307,26 @@ async def test_an_unknown_account_is_said(open_console):
         await console.shows("987654")
 
 
-async def test_marking_all_marks_what_is_loaded_and_says_how_to_mark_the_rest(open_console, client):
-    for number in range(101):
+# Red when it promises to mark more than the maximum.
+@pytest.mark.parametrize(
+    ("maximum", "again", "last"),
+    [
+        (5_000, "again marks all 102", "102 hooks marked; Esc unmarks"),
+        (101, "again marks the first 101", "101 of 102 hooks marked, the maximum"),
+    ],
+)
+async def test_marking_all_marks_what_is_loaded_and_says_how_to_mark_the_rest(
+    open_console, client, monkeypatch, maximum: int, again: str, last: str
+):
+    monkeypatch.setattr(chosen_rows, "MAX_MARKED", maximum)
+    for number in range(102):
         client.hook("http://127.0.0.1:9/in", name=f"hook number {number}")
     async with open_console() as console:
-        await console.shows("101 hooks", "hook number 3")
+        await console.shows("102 hooks", "hook number 3")
         await console.press("ctrl+a")
-        await console.shows("100 of 101 hooks marked; ^a again marks all 101", "100 marked")
+        await console.shows(f"100 of 102 hooks marked; ^a {again}", "100 marked")
         await console.press("ctrl+a")
-        await console.shows("101 hooks marked; Esc unmarks", "101 marked")
+        await console.shows(last)
 
 
 # Red when a list without a column to sort by names a column that is none, and loses its order.

@@ -116,7 +116,9 @@ class ChosenRows(ScreenPart):
         return None
 
     async def _mark_every(self) -> None:
-        loading = f"loading {self.listing.counted(self._noun)} to mark them"
+        few = self.listing.window.total <= MAX_MARKED
+        what = self.listing.counted(self._noun) if few else f"{MAX_MARKED:,} of them"
+        loading = f"loading {what} to mark them"
         with self._screen.notices.working(loading):
             marked = await self.listing.mark_every(MAX_MARKED)
         self._notify_marked(marked)
@@ -130,7 +132,8 @@ class ChosenRows(ScreenPart):
         if marked >= MAX_MARKED:
             self._screen.notice(f"{count}, the maximum; a filter narrows the list", "warn")
         else:
-            again = f"{key('mark_all')} again marks all {total:,}"
+            most = f"all {total:,}" if total <= MAX_MARKED else f"the first {MAX_MARKED:,}"
+            again = f"{key('mark_all')} again marks {most}"
             self._screen.notice(f"{count}; {again}", "warn")
 
     def _acts(self, name: str) -> bool:
