@@ -11,6 +11,8 @@ from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.events import AcceptedEvent
 from hooktui.domain.wire.hooks import CreatedHook
+from tests.support.receivers import Receiver
+from tests.support.waiting import wait_for
 
 
 class Client:
@@ -34,6 +36,15 @@ class Client:
         made: CreatedHook = self.ask(
             calls.create_hook(self.id, {"url": url, "events": ["job"], **fields})
         )
+        return made
+
+    def retrying_hook(self, receiver: Receiver, count: int) -> CreatedHook:
+        """Make a hook with some deliveries that failed once and wait for their next try."""
+        receiver.status = 500
+        made = self.hook(receiver.url, retry_schedule_s=[3600, 3600])
+        for _ in range(count):
+            self.emit()
+        wait_for(lambda: tried_once(self, made.id))
         return made
 
     def emit(self, event_type: str = "job.failed", body: bytes = b'{"id":7}') -> AcceptedEvent:

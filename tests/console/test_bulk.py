@@ -11,7 +11,7 @@ from hooktui.console.frame.bulk import BulkResult
 from hooktui.console.run import run
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.domain.errors import Unavailable
-from tests.console.client import Client, tried_once
+from tests.console.client import Client
 from tests.support.receivers import Receiver
 from tests.support.waiting import until, wait_for
 
@@ -96,11 +96,7 @@ async def test_esc_stops_a_long_work_and_the_marks_are_what_is_left(
     open_console, client: Client, receiver: Receiver
 ):
     """Red when Esc goes back, or a second press sends again what was sent."""
-    hook = client.hook(receiver.url, retry_schedule_s=RETRIES)
-    receiver.status = 500
-    for _ in range(3):
-        client.emit()
-    wait_for(lambda: tried_once(client, hook.id))
+    hook = client.retrying_hook(receiver, 3)
     async with open_console() as console:
         await console.open_hook(hook.id)
         await console.shows("3 deliveries", "↻ retrying")
@@ -249,11 +245,7 @@ async def test_what_many_became_when_the_console_ended_is_reported_after_it(
 async def test_what_many_became_when_their_screen_closed_is_a_notice(
     open_console, client, receiver
 ):
-    hook = client.hook(receiver.url, retry_schedule_s=RETRIES)
-    receiver.status = 500
-    for _ in range(3):
-        client.emit()
-    wait_for(lambda: tried_once(client, hook.id))
+    hook = client.retrying_hook(receiver, 3)
     async with open_console() as console:
         await console.open_hook(hook.id)
         await console.shows("3 deliveries", "↻ retrying")

@@ -2,11 +2,9 @@
 
 from hooktui.client import calls
 from hooktui.console.hooks.hook_screen import HookScreen
-from tests.console.client import Client, tried_once
+from tests.console.client import Client
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
-
-RETRIES = [3600]
 
 
 async def test_a_hook_shows_its_state_its_deliveries_and_its_settings(
@@ -127,11 +125,7 @@ async def test_the_filter_speaks_the_language_of_the_log_and_names_the_column_of
 async def test_marked_deliveries_are_cancelled_and_sent_again_together(
     open_console, client: Client, receiver: Receiver
 ):
-    hook = client.hook(receiver.url, retry_schedule_s=RETRIES)
-    receiver.status = 500
-    for _ in range(3):
-        client.emit()
-    wait_for(lambda: tried_once(client, hook.id))
+    hook = client.retrying_hook(receiver, 3)
     async with open_console() as console:
         await console.open_hook(hook.id)
         await console.shows("3 deliveries", "↻ retrying")
