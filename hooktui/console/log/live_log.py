@@ -350,8 +350,5 @@ class LiveLog(LogTable, inherit_bindings=False):
         self.follow(False)
         if newest is not None and number > newest:
             self._show_waiting()
-        self._cursor, old = number, self._cursor
-        position = self._position()
-        self._cursor = old
-        self._go_to(position)
+        self._go_to(self._position_of(number))
         return match

@@ -128,10 +128,12 @@ class LogTable(Table, inherit_bindings=False):
         return max(len(self._shown) - self.rows_high, 0)
 
     def _position(self) -> int:
-        """Return the position of the cursor among the shown lines."""
-        if self._cursor is None:
-            return len(self._shown) - 1
-        return min(bisect_left(self._shown, self._cursor), len(self._shown) - 1)
+        """Return the position of the cursor among the shown lines; without one, the last one."""
+        return len(self._shown) - 1 if self._cursor is None else self._position_of(self._cursor)
+
+    def _position_of(self, number: int) -> int:
+        """Return the position of a line by its number; of the next one if it is not shown."""
+        return min(bisect_left(self._shown, number), len(self._shown) - 1)
 
     def _go_to(self, position: int) -> None:
         old = self._position()
