@@ -97,28 +97,15 @@ class ChangeFeedFollower:
 
     async def follow(self) -> None:
         """Follow the feed until cancelled."""
-        connection = self._shell.connection
         while True:
             try:
                 page = await self._read()
             except HooktuiError as error:
-                refused = isinstance(error, NotAllowed | Unauthenticated)
-                state = ConnectionState.REFUSED if refused else ConnectionState.LOST
-                connection.set_state(state, error)
-                wait_s = BACK_OFF_S[min(self._failures, len(BACK_OFF_S) - 1)]
-                self._failures += 1
-                await asyncio.sleep(wait_s)
-                continue
-            caught_up = self._position is None or self._failures > 0
-            self._notifier.take(page.data, quiet=caught_up)
-            if self._failures:
-                self._failures = 0
-                connection.set_state(ConnectionState.CONNECTED)
-                self._shell.status.read_soon()
-                self._on_changes(FeedChanges(everything=True))
-            self._position = page.next
-            self._take(page)
-            await asyncio.sleep(BUSY_S)
+                wait_s = self._lost(error)
+            else:
+                self._take(page)
+                wait_s = BUSY_S
+            await asyncio.sleep(wait_s)
 
     async def _read(self) -> FeedPage:
         from hooktui.client import calls
@@ -132,7 +119,29 @@ class ChangeFeedFollower:
             call = calls.follow_feed(account, after=self._position, wait_s=wait_s, limit=500)
         return await connection.send(replace(call, timeout_s=wait_s + RESPONDS_WITHIN_S))
 
+    def _lost(self, error: HooktuiError) -> float:
+        """Set the state of the connection; return the seconds until the next read."""
+        refused = isinstance(error, NotAllowed | Unauthenticated)
+        state = ConnectionState.REFUSED if refused else ConnectionState.LOST
+        self._shell.connection.set_state(state, error)
+        wait_s = BACK_OFF_S[min(self._failures, len(BACK_OFF_S) - 1)]
+        self._failures += 1
+        return wait_s
+
     def _take(self, page: FeedPage) -> None:
+        """Apply a page; the first one after an error also restores the connection."""
+        caught_up = self._position is None or self._failures > 0
+        self._notifier.take(page.data, quiet=caught_up)
+        if self._failures:
+            self._failures = 0
+            self._shell.connection.set_state(ConnectionState.CONNECTED)
+            self._shell.status.read_soon()
+            self._on_changes(FeedChanges(everything=True))
+        self._position = page.next
+        self._show(page)
+
+    def _show(self, page: FeedPage) -> None:
+        """Add the lines of a page to the log, and pass its changes on."""
         shell = self._shell
         if page.reset:
             gap = "the log has a gap here: the server no longer stores these changes"
@@ -165,38 +174,45 @@ def log_lines(lines: Iterable[FeedLine]) -> list[LogLine]:
     shown = []
     for line in lines:
         if line.kind == "alert":
-            fields = line.fields
-            note = f"alert {fields.get('change', '?')}: {fields.get('summary', '')}"
-            words = " ".join(str(fields.get(name, "")) for name in ("id", "type", "key"))
-            hook = _number(fields.get("hook"))
-            shown.append(LogLine(at_ms=from_rfc3339(line.at), note=note, alert=words, hook=hook))
-        if line.kind != "attempt":
-            continue
-        attempt = line.read(AttemptLine)
-        result = attempt.error or ""
-        if attempt.status_code is not None:
-            result = str(attempt.status_code)
-        shown.append(
-            LogLine(
-                at_ms=from_rfc3339(line.at),
-                delivery=attempt.delivery,
-                hook=attempt.hook,
-                event=attempt.event,
-                event_type=attempt.event_type,
-                trigger=attempt.trigger,
-                attempt=attempt.number,
-                status=attempt.status,
-                outcome=attempt.outcome,
-                result=result,
-                duration_ms=attempt.phases_ms.total,
-                size=None if attempt.response is None else attempt.response.size,
-                detail=attempt.error_detail or "",
-                held=attempt.held,
-                cause=attempt.cause,
-                replay=attempt.replay,
-            )
-        )
+            shown.append(_alert_line(line))
+        elif line.kind == "attempt":
+            shown.append(_attempt_line(line))
     return shown
+
+
+def _alert_line(line: FeedLine) -> LogLine:
+    fields = line.fields
+    return LogLine(
+        at_ms=from_rfc3339(line.at),
+        note=f"alert {fields.get('change', '?')}: {fields.get('summary', '')}",
+        alert=" ".join(str(fields.get(name, "")) for name in ("id", "type", "key")),
+        hook=_number(fields.get("hook")),
+    )
+
+
+def _attempt_line(line: FeedLine) -> LogLine:
+    attempt = line.read(AttemptLine)
+    result = attempt.error or ""
+    if attempt.status_code is not None:
+        result = str(attempt.status_code)
+    return LogLine(
+        at_ms=from_rfc3339(line.at),
+        delivery=attempt.delivery,
+        hook=attempt.hook,
+        event=attempt.event,
+        event_type=attempt.event_type,
+        trigger=attempt.trigger,
+        attempt=attempt.number,
+        status=attempt.status,
+        outcome=attempt.outcome,
+        result=result,
+        duration_ms=attempt.phases_ms.total,
+        size=None if attempt.response is None else attempt.response.size,
+        detail=attempt.error_detail or "",
+        held=attempt.held,
+        cause=attempt.cause,
+        replay=attempt.replay,
+    )
 
 
 def changes_of(lines: Iterable[FeedLine]) -> FeedChanges:
