@@ -103,18 +103,14 @@ def key_name(written: str) -> str:
     Raises:
         ValueError: the key is unknown or reserved, or terminals do not send it.
     """
-    name = written
-    if len(name) == 2 and name[0] == "^":
-        name = f"ctrl+{name[1]}"
-    if len(name) == 1:
-        name = _of_character(name)
-    elif not name.startswith("ctrl+"):
-        name = _named(written)
+    if len(written) == 1:
+        name = _of_character(written)
+    elif len(written) == 2 and written[0] == "^":
+        name = _with_ctrl(written[1], written)
+    elif written.startswith("ctrl+"):
+        name = _with_ctrl(written.removeprefix("ctrl+"), written)
     else:
-        name = "ctrl+" + _of_character(name[5:].lower() if len(name) == 6 else name[5:])
-        letter = name[5:]
-        if name not in SAME_AS and not (len(letter) == 1 and letter.isascii() and letter.isalpha()):
-            raise ValueError(f"no terminal sends {written!r}; ctrl works with letters only")
+        name = _named(written)
     if name in SAME_AS:
         raise ValueError(f"terminals send {written!r} as {SAME_AS[name]}; use another key")
     if name in TAKEN:
@@ -129,6 +125,19 @@ def shown(key: str) -> str:
     if key.startswith("ctrl+"):
         return f"^{key[5:]}"
     return key_to_character(REPLACED_KEYS.get(key, key)) or key
+
+
+def _with_ctrl(key: str, written: str) -> str:
+    """Return Textual's name of a key with ctrl.
+
+    Raises:
+        ValueError: no terminal sends it.
+    """
+    key = _of_character(key.lower() if len(key) == 1 else key)
+    name = f"ctrl+{key}"
+    if name not in SAME_AS and not (len(key) == 1 and key.isascii() and key.isalpha()):
+        raise ValueError(f"no terminal sends {written!r}; ctrl works with letters only")
+    return name
 
 
 def _named(written: str) -> str:
@@ -188,8 +197,8 @@ def _keys_of(command: Command, mapped: Mapping[str, tuple[str, ...]]) -> tuple[s
     """Return the keys of a command; F1 is not a key of help if another command has it."""
     if command.name in mapped:
         return mapped[command.name]
-    used = {key for keys in mapped.values() for key in keys} & {"f1"}
-    return tuple(key for key in command.keys.split(",") if key not in used)
+    f1_is_mapped = any("f1" in keys for keys in mapped.values())
+    return tuple(key for key in command.keys.split(",") if key != "f1" or not f1_is_mapped)
 
 
 def _clashes(mapped: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
