@@ -39,8 +39,6 @@ _ABOUT_THE_HOOK: Final = (
     "ping", "diagnose", "edit", "secret", "activate", "delete", "replay",
 )  # fmt: skip
 
-_MISSING: Final = "the hook does not exist any more"
-
 
 class HookScreen(ConsoleScreen):
     """One hook, with its deliveries in real time.
@@ -180,7 +178,7 @@ class HookScreen(ConsoleScreen):
             # The feed may announce this screen's own deletion before the server responds to it.
             self._missing = True
             if not self.actions.deleting:
-                self._gone(_MISSING)
+                self._close_missing()
             return
         except HooktuiError as error:
             self.show_load_error(error)
@@ -208,12 +206,17 @@ class HookScreen(ConsoleScreen):
                 "warn",
             )
 
-    def _gone(self, message: str, severity: Severity = "warn") -> None:
-        if self.leave_with_notice(f"hook {self.hook_id}: {message}", severity):
-            if message == _MISSING:
-                self.shell.navigation.ask_to_check_rows()
-        else:
+    def _close(self, message: str, severity: Severity) -> bool:
+        """Close the screen of a hook that does not exist any more; return whether it was closed."""
+        closed = self.leave_with_notice(f"hook {self.hook_id}: {message}", severity)
+        if not closed:
             self.hook = None
+        return closed
+
+    def _close_missing(self) -> None:
+        """Close the screen of a hook that another user deleted."""
+        if self._close("the hook does not exist any more", "warn"):
+            self.shell.navigation.ask_to_check_rows()
 
     async def changed(self, changes: FeedChanges) -> None:
         """Reload the hook and the visible tab; for deliveries, at most once per ``pause_s``."""
@@ -246,9 +249,9 @@ class HookScreen(ConsoleScreen):
     def _deleted(self, hooks: Sequence[Hook]) -> None:
         """Close the screen if the hook was deleted, or if it turned out to be missing."""
         if hooks:
-            self._gone("deleted", "good")
+            self._close("deleted", "good")
         elif self._missing:
-            self._gone(_MISSING)
+            self._close_missing()
 
     def open(self) -> None:
         """Open the item under the cursor: a delivery, a history entry, or a section."""
