@@ -122,7 +122,7 @@ class HookForm(ConsoleScreen):
         values = self.values()
         settings, errors = form_values.read(values, self.shell.catalogue)
         missing = self._asked_again(values)
-        shown = self._shown_errors(values, [*missing, *errors], len(missing))
+        shown = self._shown_errors(values, missing, errors)
         self.fields.show_notes(values, shown, "bad" if self._save_attempted else "warn")
         if missing and "url" not in shown:
             where = f"{'; '.join(error.detail for error in missing)} (More settings)"
@@ -140,24 +140,28 @@ class HookForm(ConsoleScreen):
     refresh_times = _check_form
 
     def _shown_errors(
-        self, values: FormValues, errors: list[FieldError], always: int
+        self, values: FormValues, missing: Sequence[FieldError], errors: Sequence[FieldError]
     ) -> dict[str, str]:
         """Return the first error of each field.
 
-        The first ``always`` errors are shown immediately, those of untouched or empty fields only
-        after an attempt to save.
+        The errors of untouched or empty fields are shown only after an attempt to save, except for
+        values that are ``missing``.
         """
         shown: dict[str, str] = {}
-        for index, error in enumerate(errors):
+        for error in missing:
             name = form_values.form_field(error.pointer)
-            if name is None or name in shown:
+            if name is not None:
+                shown.setdefault(name, error.detail)
+        for error in errors:
+            name = form_values.form_field(error.pointer)
+            if name is None:
                 continue
-            touched = values[name] != self.before[name]
-            if index < always or self._save_attempted or (touched and values[name]):
-                shown[name] = error.detail
+            typed = values[name] != self.before[name] and values[name]
+            if typed or self._save_attempted:
+                shown.setdefault(name, error.detail)
         for name, (detail, value) in self._server_errors.items():
-            if name not in shown and values[name] == value:
-                shown[name] = detail
+            if values[name] == value:
+                shown.setdefault(name, detail)
         return shown
 
     def _summary(self, values: FormValues, wrong: int) -> tuple[str, StyleName]:
