@@ -109,17 +109,8 @@ class HookActions(ScreenPart):
         """Send a test delivery to each hook, and show the result."""
         from hooktui.client import calls
 
-        screen = self._screen
         if len(hooks) == 1:
-            hook = hooks[0]
-            message = partial(_ping_message, hook)
-            call = calls.ping_hook(hook.id)
-            try:
-                detail = await screen.change(call, f"pinging {named(hook)}", message)
-            except NotFound:
-                screen.forget([hook.id])
-                raise
-            screen.notice(*message(detail))
+            await self._ping_one(hooks[0])
             return
         outcome = await self._bulk.run(
             hooks,
@@ -135,7 +126,19 @@ class HookActions(ScreenPart):
             if detail.status != "delivered"
         ]
         words = f"{len(arrived)} of {counted(len(hooks), 'ping')} delivered"
-        screen.notice(words + outcome.rest(named), outcome.severity)
+        self._screen.notice(words + outcome.rest(named), outcome.severity)
+
+    async def _ping_one(self, hook: Hook) -> None:
+        from hooktui.client import calls
+
+        message = partial(_ping_message, hook)
+        call = calls.ping_hook(hook.id)
+        try:
+            detail = await self._screen.change(call, f"pinging {named(hook)}", message)
+        except NotFound:
+            self._screen.forget([hook.id])
+            raise
+        self._screen.notice(*message(detail))
 
     async def _activate(self, hooks: Sequence[Hook]) -> None:
         """Enable the hooks, or disable them if the first one is enabled."""
