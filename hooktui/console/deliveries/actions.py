@@ -89,22 +89,24 @@ class DeliveryActions(ScreenPart):
 
         If all matches of a filter are selected, open the form of a replay instead.
         """
-        if self._rows is not None and self._rows.all_matching is not None:
-            matching, shell = self._rows.all_matching, self._screen.shell
-            shell.navigation.open_replay_form(
-                ReplaySelection(
-                    hooks="all" if self._rows.hook is None else (self._rows.hook,),
-                    mode="sent",
-                    since=_oldest(shell),
-                    until=matching.until,
-                    filter=matching.query or None,
-                ),
-                self._rows.clear,
-            )
+        rows = self._rows
+        if rows is not None and rows.all_matching is not None:
+            self._plan_replay(rows, rows.all_matching)
             return None
         return self._resend(
             [delivery for delivery in self._selected() if delivery.status != DeliveryStatus.SENDING]
         )
+
+    def _plan_replay(self, rows: DeliveryRows, matching: Matching) -> None:
+        shell = self._screen.shell
+        selection = ReplaySelection(
+            hooks="all" if rows.hook is None else (rows.hook,),
+            mode="sent",
+            since=_oldest(shell),
+            until=matching.until,
+            filter=matching.query or None,
+        )
+        shell.navigation.open_replay_form(selection, rows.clear)
 
     async def _resend(self, selected: Sequence[Delivery | DeliveryDetail]) -> None:
         if len(selected) > 1 and not await self._confirmed(selected):
