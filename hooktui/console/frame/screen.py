@@ -375,16 +375,13 @@ class ConsoleScreen(Screen[None]):
 
     def commands_here(self) -> tuple[str, ...]:
         """Return all commands that work or are explained here, the general ones last."""
-        return (
-            *self.COMMAND_NAMES,
-            *(name for name in EVERYWHERE if name not in self.COMMAND_NAMES),
-        )
+        return tuple(dict.fromkeys((*self.COMMAND_NAMES, *EVERYWHERE)))
 
     def disabled_reason(self, name: str) -> str | None:
         """Return why a command is currently not possible, or None."""
         command = self.command(name)
-        here = (*self.COMMAND_NAMES, *EVERYWHERE)
-        if name not in here and all(label.name != name for label in self.command_labels()):
+        labels = self.command_labels()
+        if name not in self.commands_here() and all(label.name != name for label in labels):
             lists = f"{self.shell.key('help')} lists the commands"
             return f"{command.label} ({command.key}) is not available on this screen; {lists}"
         role = self.shell.role
