@@ -84,8 +84,7 @@ def _emit_many(context: CommandContext, file: str | None) -> None:
                 if sent:
                     first = "first event was" if sent == 1 else f"first {sent:,} events were"
                     context.out.note(f"the {first} accepted; the next part fails")
-                cause = error.__cause__
-                raise _counted_from(error, before) from _problem_of(error, cause)
+                raise _counted_from(error, before) from _problem_of(error)
             for raw, accepted in zip(
                 cast("dict[str, list[object]]", response)["data"],
                 decoded(call, context.address, response).data,
@@ -151,8 +150,9 @@ def _counted_from(error: HooktuiError, before: int) -> HooktuiError:
     return error
 
 
-def _problem_of(error: HooktuiError, cause: BaseException | None) -> BaseException | None:
-    """Return the problem object of the server with the lines of the error."""
+def _problem_of(error: HooktuiError) -> BaseException | None:
+    """Return the cause of an error; a problem object of the server with the lines of the error."""
+    cause = error.__cause__
     if not isinstance(cause, Problem):
         return cause
     fields = {**cause.fields, "detail": error.detail}
