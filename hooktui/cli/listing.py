@@ -168,18 +168,18 @@ def pages_of(
     context: CommandContext, call: Callable[..., Call[Page[T]]], limit: int | None = None
 ) -> Iterator[tuple[list[object], Page[T]]]:
     """Yield pages as raw JSON and as values, up to ``limit`` objects (None: all)."""
-    left = limit
-    window = Window(limit=PAGE if left is None else min(left, PAGE))
+    left, cursor = limit, None
     while True:
-        response, page = context.response(call(**window))
+        size = PAGE if left is None else min(left, PAGE)
+        response, page = context.response(call(**Window(limit=size, cursor=cursor)))
         raws = cast("dict[str, list[object]]", response)["data"]
         yield raws, page
         if left is not None:
             left -= len(raws)
+        cursor = page.next
         # A search may return an empty page before the last one.
-        if page.next is None or (left is not None and left <= 0):
+        if cursor is None or (left is not None and left <= 0):
             return
-        window = Window(limit=PAGE if left is None else min(left, PAGE), cursor=page.next)
 
 
 def for_each(
