@@ -174,7 +174,7 @@ class LogTable(Table, inherit_bindings=False):
 
     def _line(self, number: int, line: LogLine, part: int) -> Strip:
         at_cursor = not self.following and number == self._cursor
-        over = self.cursor_style() if at_cursor else None
+        over = self.tone("cursor" if self.has_focus else "blurred") if at_cursor else None
         if part:
             rest = continuation(self._columns, self._placed, line, self.line_width)
             text: StyledLine = ((" " * INDENT, "quiet"), (rest[part - 1], "quiet"))

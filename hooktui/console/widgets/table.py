@@ -239,10 +239,6 @@ class Table(LineWidget, ScrollView, inherit_bindings=False):
         if 0 < y < self.size.height:
             self.refresh(Region(0, y, self.size.width, 1))
 
-    def cursor_style(self) -> Style:
-        """Return the style of the cursor line, which depends on the focus."""
-        return self.tone("cursor" if self.has_focus else "blurred")
-
     def draw_heading(
         self, placed: Sequence[Placed[T]], sort: str | None = None, *, descending: bool = False
     ) -> Strip:

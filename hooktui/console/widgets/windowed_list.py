@@ -515,14 +515,14 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     def _row(self, position: int, row: T) -> Strip:
         identity = self.row_id(row)
-        at_cursor = position == self.cursor
-        chosen = at_cursor and self.choice.row in (None, identity)
-        state = (at_cursor, chosen and self.has_focus, identity in self.marks, self.line_width)
+        at_cursor, marked = position == self.cursor, identity in self.marks
+        chosen = at_cursor and self.choice.row in (None, identity) and self.has_focus
+        state = (at_cursor, chosen, marked, self.line_width)
         cached = self._strips.get(identity)
         if cached is not None and cached[1] == state and cached[0] == row:
             return cached[2]
-        over = self.tone("cursor" if state[1] else "blurred") if at_cursor else None
-        strip = self.draw_row(self._placed, row, over=over, marked=state[2])
+        over = self.tone("cursor" if chosen else "blurred") if at_cursor else None
+        strip = self.draw_row(self._placed, row, over=over, marked=marked)
         if len(self._strips) > 2 * PAGE * MAX_PAGES:
             self._strips.clear()
         self._strips[identity] = (row, state, strip)
