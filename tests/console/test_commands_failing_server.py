@@ -26,7 +26,7 @@ from hooktui.console.frame.notices import NOTICE_S
 from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
-from hooktui.console.hooks.tabs import TABS
+from hooktui.console.hooks.tabs import Tab
 from hooktui.console.navigation import screen_class
 from hooktui.console.registry import LINE_COMMANDS, TOP_SCREENS
 from hooktui.console.replays.replay_screen import ReplayScreen
@@ -161,7 +161,7 @@ async def test_a_reload_that_fails_is_reported_on_every_screen_and_tab(
     async with staged(client, receiver) as scene:
         for screen in RELOADED:
             await scene.open(screen)
-            for _ in range(len(TABS) if screen is HookScreen else 1):
+            for _ in range(len(Tab) if screen is HookScreen else 1):
                 # Without the feed: its end has a notice of its own, which may come after.
                 scene.gate.spoil("(?!.*/feed).*", says(500, "the disk is on fire"))
                 scene.screen.notices.clear()

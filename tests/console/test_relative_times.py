@@ -18,7 +18,7 @@ from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.secret_screen import SecretScreen
-from hooktui.console.hooks.tabs import TABS
+from hooktui.console.hooks.tabs import Tab
 from hooktui.console.registry import TOP_SCREENS
 from hooktui.domain.clock import now_ms
 from tests.console.client import Client
@@ -129,7 +129,7 @@ async def test_an_open_screen_advances_its_times(client: Client, receiver: Recei
 
 
 # Red when only the visible list advances, and not the head above it or the text in a tab.
-@pytest.mark.parametrize("number", TABS_LOADED, ids=TABS.__getitem__)
+@pytest.mark.parametrize("number", TABS_LOADED, ids=list(Tab).__getitem__)
 async def test_each_tab_of_a_hook_advances_its_times(
     client: Client, receiver: Receiver, clock: Clock, number: int
 ):

@@ -22,7 +22,7 @@ from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.columns import state
 from hooktui.console.hooks.summary import head_lines
-from hooktui.console.hooks.tabs import DELIVERIES, TabSet
+from hooktui.console.hooks.tabs import Tab, TabSet
 from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.shell.server_calls import Severity
 from hooktui.console.widgets.chrome import Lines
@@ -99,7 +99,7 @@ class HookScreen(ConsoleScreen):
         self._missing = False
 
     def _in_deliveries(self) -> bool:
-        return self.tabs.current == DELIVERIES
+        return self.tabs.current == Tab.DELIVERIES
 
     # -- drawing and loading
 
@@ -128,7 +128,7 @@ class HookScreen(ConsoleScreen):
             empty=self.empty_lines(),
             sort="id",
             descending=True,
-            id=DELIVERIES,
+            id=Tab.DELIVERIES,
         )
         yield from self.tabs.compose()
 

@@ -6,6 +6,7 @@ Only the visible tab loads data; a tab loads its data as soon as it becomes visi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
 from typing import Final
 
 from textual.app import ComposeResult
@@ -36,10 +37,18 @@ BUSY_S: Final = 1.0
 COUNTED_S: Final = 5.0
 """The same for tabs whose numbers are counted from many rows."""
 
-TABS: Final = ("Deliveries", "Health", "Events", "Settings", "History")
-DELIVERIES, HEALTH, EVENTS, SETTINGS, HISTORY = (name.lower() for name in TABS)
-_FIRST_RANGE: Final = 1
 
+class Tab(StrEnum):
+    """A tab, in the order of the line of tabs; the value is the id of its widget."""
+
+    DELIVERIES = "deliveries"
+    HEALTH = "health"
+    EVENTS = "events"
+    SETTINGS = "settings"
+    HISTORY = "history"
+
+
+_FIRST_RANGE: Final = 1
 
 _IN_LIST: Final = ("resend", "cancel", "filter", "mark", "mark_all", "sort", "order")
 """Commands on deliveries, which work only in the Deliveries tab."""
@@ -58,7 +67,7 @@ class TabSet(ScreenPart):
         self, screen: ConsoleScreen, hook_id: int, hook: Callable[[], Hook | None]
     ) -> None:
         self._screen, self._hook_id, self._hook = screen, hook_id, hook
-        self.current = DELIVERIES
+        self.current = Tab.DELIVERIES
         self._range = self._wanted = _FIRST_RANGE
         self._health: HookHealth | None = None
         self._counts: HookHealth | None = None
@@ -78,26 +87,26 @@ class TabSet(ScreenPart):
     def disabled_reason(self, name: str) -> str | None:
         """Return a reason if a command needs another tab, or has nothing to act on in this one."""
         key = self._screen.shell.key
-        if name in _IN_LIST and self.current != DELIVERIES:
+        if name in _IN_LIST and self.current != Tab.DELIVERIES:
             return f"this works in the tab Deliveries; {key('previous')} goes there"
-        if name in ("larger", "smaller") and self.current != HEALTH:
+        if name in ("larger", "smaller") and self.current != Tab.HEALTH:
             time = f"{key('larger')} and {key('smaller')} change the plots' time range"
             return f"{time}; {key('previous')} and {key('next')} go to the tab Health"
         if name == "copy" and self.under_cursor() is None:
             return "there is nothing under the cursor to copy"
-        if name == "open" and self.current == HEALTH:
+        if name == "open" and self.current == Tab.HEALTH:
             return "there is nothing to open here; left and right move the mark"
-        return end_reason(name, self._tab_line.chosen, len(TABS), "tab")
+        return end_reason(name, self._tab_line.chosen, len(Tab), "tab")
 
     def compose(self) -> ComposeResult:
         """Compose the line of tabs, and all tabs with the deliveries first."""
         shell = self._screen.shell
-        self._tab_line = TabLine(TABS, shell.key, self.show)
-        self._switcher = ContentSwitcher(initial=DELIVERIES)
-        self._plots = Plots(shell.glyphs, id=HEALTH)
-        self._events = DocumentView(id=EVENTS)
-        self._settings = DocumentView(id=SETTINGS)
-        self._history = HookHistory(self, shell.clock, id=HISTORY)
+        self._tab_line = TabLine([tab.capitalize() for tab in Tab], shell.key, self.show)
+        self._switcher = ContentSwitcher(initial=Tab.DELIVERIES)
+        self._plots = Plots(shell.glyphs, id=Tab.HEALTH)
+        self._events = DocumentView(id=Tab.EVENTS)
+        self._settings = DocumentView(id=Tab.SETTINGS)
+        self._history = HookHistory(self, shell.clock, id=Tab.HISTORY)
         yield self._tab_line
         with self._switcher:
             yield self._screen.listing
@@ -111,11 +120,11 @@ class TabSet(ScreenPart):
     def show(self, number: int) -> None:
         """Show a tab by its number, which is limited to the first and the last tab."""
         self._tab_line.choose(number)
-        tab = TABS[self._tab_line.chosen].lower()
+        tab = tuple(Tab)[self._tab_line.chosen]
         if tab == self.current:
             return
         self.current = self._switcher.current = tab
-        focused = self._history.listing if tab == HISTORY else self._switcher.visible_content
+        focused = self._history.listing if tab == Tab.HISTORY else self._switcher.visible_content
         if focused is not None:
             focused.focus()
         self._screen.refresh_frame()
@@ -128,30 +137,30 @@ class TabSet(ScreenPart):
     def open(self) -> None:
         """Open the item under the cursor of the visible tab; plots have nothing to open."""
         match self.current:
-            case "events":
+            case Tab.EVENTS:
                 self._events.action_open()
-            case "settings":
+            case Tab.SETTINGS:
                 self._settings.action_open()
-            case "history" if self._history.entry.has_focus:
+            case Tab.HISTORY if self._history.entry.has_focus:
                 self._history.entry.action_open()
-            case "history":
+            case Tab.HISTORY:
                 self._history.listing.action_open()
 
     def under_cursor(self) -> tuple[str, str] | None:
         """Return the name and text of the item to copy in the visible tab, or None."""
         match self.current:
-            case "deliveries":
+            case Tab.DELIVERIES:
                 delivery = self._screen.listing.cursor_row
                 return None if delivery is None else ("the delivery's id", delivery.id)
-            case "health":
+            case Tab.HEALTH:
                 return None if self._health is None else ("the marked step", self._plots.step_text)
-            case "events":
+            case Tab.EVENTS:
                 return self._events.under_cursor()
-            case "settings":
+            case Tab.SETTINGS:
                 return self._settings.under_cursor()
-            case _ if self._history.entry.has_focus:
+            case Tab.HISTORY if self._history.entry.has_focus:
                 return self._history.entry.under_cursor()
-            case _:
+            case Tab.HISTORY:
                 entry = self._history.listing.cursor_row
                 return None if entry is None else ("the change", summary(entry))
 
@@ -166,7 +175,7 @@ class TabSet(ScreenPart):
     @property
     def pause_s(self) -> float:
         """Minimum seconds between reloads of the visible tab while deliveries are in progress."""
-        return COUNTED_S if self.current in (HEALTH, EVENTS) else BUSY_S
+        return COUNTED_S if self.current in (Tab.HEALTH, Tab.EVENTS) else BUSY_S
 
     def draw(self) -> None:
         """Draw the loaded data, also in hidden tabs, because that costs nothing."""
@@ -204,17 +213,17 @@ class TabSet(ScreenPart):
     async def fill(self) -> None:
         """Load the data of the visible tab."""
         match self.current:
-            case "deliveries":
+            case Tab.DELIVERIES:
                 await self._screen.listing.reload()
-            case "history":
+            case Tab.HISTORY:
                 await self._history.listing.reload()
-            case "health" | "events":
+            case Tab.HEALTH | Tab.EVENTS:
                 await self._count()
 
     async def _count(self) -> None:
         """Load the health of the hook; discard it if another time range was requested since."""
         tab, requested = self.current, self._wanted
-        hours = HOURS if tab == EVENTS else RANGES[requested][0]
+        hours = HOURS if tab == Tab.EVENTS else RANGES[requested][0]
         try:
             health = await self._screen.send(calls.hook_health(self._hook_id, hours=hours))
         except HooktuiError as error:
@@ -223,7 +232,7 @@ class TabSet(ScreenPart):
             self._screen.show_error(error)
             return
         self._failed = False
-        if tab == EVENTS:
+        if tab == Tab.EVENTS:
             self._counts = health
         elif requested == self._wanted:
             self._health, self._range = health, requested
@@ -234,7 +243,7 @@ class TabSet(ScreenPart):
         self.draw()
         self._history.refresh_times()
         health = self._health
-        if self.current == HEALTH and health is not None and health.points:
+        if self.current == Tab.HEALTH and health is not None and health.points:
             end_ms = from_rfc3339(health.points[-1].at) + health.step_s * 1000
             if self._screen.shell.clock() >= end_ms:
                 self._fill_soon()
