@@ -211,19 +211,8 @@ class SecretScreen(ConsoleScreen):
 
     async def rotate(self) -> None:
         """Create a new secret, or finish the rotation in progress."""
-        options = [DialogOption(key, words, key) for key, (_, words) in _ROTATIONS.items()]
-        if self.lines.rotating is not False:
-            words = "finish the rotation: only the newest secret stays valid"
-            options.insert(0, DialogOption("f", words, "f"))
         name = named(self.hook)
-        answer = await ask(
-            self,
-            f"Rotate the secret of {name}?",
-            "While both are valid, webhook-signature carries one signature of each, and"
-            " X-Hook-Signature stays with the old one until the rotation ends: a receiver that"
-            " gets the new secret in time never rejects a delivery.",
-            [DialogOption("c", "cancel", "c"), *options],
-        )
+        answer = await self._ask_for_rotation(name)
         if answer == "f":
             call, doing = calls.finish_rotation(self.hook.id), f"finishing the rotation of {name}"
         elif answer in _ROTATIONS:
@@ -243,6 +232,21 @@ class SecretScreen(ConsoleScreen):
         key = self.shell.key
         keys = f"{key('reveal')} shows it, {key('copy')} copies it"
         self.notice(f"{valid}; {keys}", "good")
+
+    async def _ask_for_rotation(self, name: str) -> str | None:
+        """Return a key of `_ROTATIONS`, "f" to finish a rotation, or another text for no change."""
+        options = [DialogOption(key, words, key) for key, (_, words) in _ROTATIONS.items()]
+        if self.lines.rotating is not False:
+            words = "finish the rotation: only the newest secret stays valid"
+            options.insert(0, DialogOption("f", words, "f"))
+        return await ask(
+            self,
+            f"Rotate the secret of {name}?",
+            "While both are valid, webhook-signature carries one signature of each, and"
+            " X-Hook-Signature stays with the old one until the rotation ends: a receiver that"
+            " gets the new secret in time never rejects a delivery.",
+            [DialogOption("c", "cancel", "c"), *options],
+        )
 
     def _overlap_words(self, rotated: Secrets) -> str:
         ends = [s.expires_at for s in rotated.secrets if s.expires_at is not None]
