@@ -109,16 +109,23 @@ def read_preferences(environ: Mapping[str, str]) -> Preferences:
         problems += wrong
     keymap, wrong = read_keys(_table(written, "keys", problems))
     problems += wrong
-    settings = _table(written, "console", problems)
-    good: dict[str, Any] = {}
-    for name, value in settings.items():
+    settings, wrong = _read_settings(_table(written, "console", problems))
+    problems += wrong
+    return Preferences(keymap=keymap, themes=tuple(themes), problems=tuple(problems), **settings)
+
+
+def _read_settings(table: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
+    """Return the valid settings of a ``[console]`` table, and messages about the other ones."""
+    settings: dict[str, Any] = {}
+    problems = []
+    for name, value in table.items():
         if name not in _SETTINGS:
             problems.append(f"[console] {name}: unknown; known: {', '.join(_SETTINGS)}")
         elif type(value) is not _SETTINGS[name] or (name == "notify" and value not in _NOTIFY):
             problems.append(f"[console] {name}: expected {_IN_WORDS.get(name, 'true or false')}")
         else:
-            good[name] = value
-    return Preferences(keymap=keymap, themes=tuple(themes), problems=tuple(problems), **good)
+            settings[name] = value
+    return settings, problems
 
 
 def _table(written: Mapping[str, object], name: str, problems: list[str]) -> dict[str, object]:
