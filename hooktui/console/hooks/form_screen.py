@@ -295,22 +295,7 @@ class HookForm(ConsoleScreen):
             return
         theirs = form_values.values_of(newest)
         both = form_values.both_changed(self.before, values, theirs)
-        fields_both = ", ".join(LABELS[name].lower() for name in both)
-        who = conflict.detail.partition("; ")[0]  # without the advice, which the choices replace
-        who = with_local_times(who, self.shell.clock())
-        details = f"{who}\n" + (
-            f"You both changed: {fields_both}. Saving keeps your values of these, and their changes"
-            " of other fields."
-            if both
-            else "You changed different fields; saving keeps the changes of both."
-        )
-        options = (
-            DialogOption("r", "load their version and keep my edits", "reload"),
-            DialogOption("o", "save my changes over theirs", "save"),
-            DialogOption("b", "back to my form", "back"),
-        )
-        title = "Someone else changed this hook while you were editing"
-        answer = await ask(self, title, details, options)
+        answer = await self._ask_about_conflict(conflict, both)
         if answer is None or answer == "back":
             return
         merged = form_values.rebased(self.before, self.values(), theirs)
@@ -322,6 +307,25 @@ class HookForm(ConsoleScreen):
         else:
             saves = f"{self.shell.key('save')} saves"
             self.notice(f"their version is loaded, with your edits; {saves}")
+
+    async def _ask_about_conflict(self, conflict: Conflict, both: Sequence[str]) -> str | None:
+        """Ask what to do; ``both`` are the fields that both users changed."""
+        who = conflict.detail.partition("; ")[0]  # without the advice, which the choices replace
+        who = with_local_times(who, self.shell.clock())
+        what = "You changed different fields; saving keeps the changes of both."
+        if both:
+            names = ", ".join(LABELS[name].lower() for name in both)
+            what = (
+                f"You both changed: {names}. Saving keeps your values of these, and their changes"
+                " of other fields."
+            )
+        options = (
+            DialogOption("r", "load their version and keep my edits", "reload"),
+            DialogOption("o", "save my changes over theirs", "save"),
+            DialogOption("b", "back to my form", "back"),
+        )
+        title = "Someone else changed this hook while you were editing"
+        return await ask(self, title, f"{who}\n{what}", options)
 
     async def _resolve_deletion(self, hook: Hook) -> None:
         """Let the user create a hook from the form of one that another admin has deleted."""
