@@ -93,32 +93,59 @@ def place(
     ``needs`` are the cells of the longest known text of each column, by name.
     """
     needs = needs or {}
+    shown, tight = _fitting(columns, room, needs)
+    widths = {column.name: column.width for column in tight}
+    left = _cut(tight, widths, room - _needed(tight))
+    left = _widen(shown, widths, left, needs)
+    _grow(shown, widths, left)
+    return [Placed(column, widths[column.name]) for column in shown]
+
+
+def _fitting(
+    columns: Sequence[Column[T]], room: int, needs: Mapping[str, int]
+) -> tuple[list[Column[T]], list[Column[T]]]:
+    """Return the columns that are not dropped: as they are, and with the widths that they need."""
     shown = list(columns)
+    tight = shown
     for known in ({}, needs):  # own widths first: short texts do not restore a dropped column
         tight = [_tight(column, known) for column in shown]
         while len(shown) > 1 and _needed(tight) - _spare(tight) > room:
             worst = max(range(len(shown)), key=lambda at: (shown[at].priority, at))
             del shown[worst], tight[worst]
-    widths = {column.name: column.width for column in tight}
-    left = room - _needed(tight)
-    for column in tight:
+    return shown, tight
+
+
+def _cut(columns: Sequence[Column[T]], widths: dict[str, int], left: int) -> int:
+    """Cut columns until they fit; return the number of cells that are left."""
+    for column in columns:
         if left < 0 and column.least:
             cut = min(-left, max(column.width - column.least, 0))
             widths[column.name] -= cut
             left += cut
-    by_need = sorted(shown, key=lambda c: (c.priority > 1, needs.get(c.name, 0) - widths[c.name]))
+    return left
+
+
+def _widen(
+    columns: Sequence[Column[T]], widths: dict[str, int], left: int, needs: Mapping[str, int]
+) -> int:
+    """Widen columns whose texts would be cut; return the number of cells that are left."""
+    by_need = sorted(columns, key=lambda c: (c.priority > 1, needs.get(c.name, 0) - widths[c.name]))
     in_bounds = ((c, min(needs.get(c.name, 0), c.max_width)) for c in by_need)
     in_full = ((c, needs.get(c.name, 0)) for c in by_need)
-    wants = [*in_bounds, *in_full, *((c, c.width) for c in shown)]
-    for column, wanted in wants:
+    for column, wanted in (*in_bounds, *in_full, *((c, c.width) for c in columns)):
         more = max(min(wanted - widths[column.name], left), 0)
         widths[column.name] += more
         left -= more
+    return left
+
+
+def _grow(columns: Sequence[Column[T]], widths: dict[str, int], left: int) -> None:
+    """Divide the cells that are left among the columns that grow."""
     while left > 0:
-        growing = [c for c in shown if c.grow and widths[c.name] < c.max_width]
+        growing = [c for c in columns if c.grow and widths[c.name] < c.max_width]
         shares = sum(c.grow for c in growing)
         if not growing:
-            break
+            return
         given = 0
         for column in growing:
             extra = min(
@@ -128,7 +155,6 @@ def place(
             widths[column.name] += extra
             given += extra
         left -= given
-    return [Placed(column, widths[column.name]) for column in shown]
 
 
 def _tight(column: Column[T], needs: Mapping[str, int]) -> Column[T]:
