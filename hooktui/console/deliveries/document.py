@@ -11,7 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hooktui.console.deliveries.text import error_words, phases_words, remaining_pairs, status_word
+from hooktui.console.deliveries.text import (
+    error_words,
+    phases_words,
+    remaining_attempts,
+    remaining_pairs,
+    status_word,
+)
 from hooktui.console.formatting import moment, size, took
 from hooktui.console.glyphs import UNICODE, Glyphs
 from hooktui.console.registry import KeyOf
@@ -117,11 +123,13 @@ def _signed(header: str, note: str, text: str) -> Section:
 def _coming(delivery: DeliveryDetail, related: RelatedData) -> list[Section]:
     if related.hook is None:
         return []
-    pairs = remaining_pairs(delivery, related.hook.retry_schedule_s, related.now_ms, related.key)
-    if not pairs:
+    coming = remaining_attempts(delivery, related.hook.retry_schedule_s, related.now_ms)
+    if not coming:
         return []
-    last = pairs[-2][1].partition(",")[0]
-    note = f"{counted(len(pairs) - 1, 'attempt')} if each fails, the last at {last} (each ±10 %)"
+    _, last_ms = coming[-1]
+    last = moment(last_ms, related.now_ms)
+    note = f"{counted(len(coming), 'attempt')} if each fails, the last at {last} (each ±10 %)"
+    pairs = remaining_pairs(coming, related.now_ms, related.key)
     return [Section("Next attempts", note, pairs=pairs, opened=False)]
 
 

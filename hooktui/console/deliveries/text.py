@@ -181,10 +181,12 @@ def remaining_attempts(
 
 
 def remaining_pairs(
-    delivery: DeliveryDetail, schedule_s: Sequence[float], now_ms: int, key: KeyOf
+    coming: Sequence[tuple[int, int]], now_ms: int, key: KeyOf
 ) -> tuple[tuple[str, str], ...]:
-    """Return each remaining attempt with its clock time, and the result if the last one fails."""
-    coming = remaining_attempts(delivery, schedule_s, now_ms)
+    """Return each remaining attempt with its clock time, and the result if the last one fails.
+
+    ``coming`` is what `remaining_attempts` returns.
+    """
     pairs = []
     before_ms: int | None = None
     for number, at_ms in coming:
