@@ -6,6 +6,7 @@ The result unfolds to a list, and each event opens in a dialog over the form, wh
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from typing import Final, cast
 
@@ -120,13 +121,13 @@ class DryRunLines(Vertical):
 
 def shown_events(run: DryRun) -> list[TriedEvent]:
     """Return at most ``MAX_ROWS`` events: some of each kind, those with a change first."""
-    kinds = [[event for event in run.data if event.change == change] for change in Change]
-    kinds.sort(key=lambda kind: bool(kind) and kind[0].change == Change.SAME)
+    changes_first = sorted(Change, key=lambda change: change == Change.SAME)
+    kinds = [[event for event in run.data if event.change == change] for change in changes_first]
+    kinds = [kind for kind in kinds if kind]
     events: list[TriedEvent] = []
-    left = [kind for kind in kinds if kind]
-    while left:
-        kind = left.pop(0)
-        events += kind[: -(-(MAX_ROWS - len(events)) // (len(left) + 1))]
+    for number, kind in enumerate(kinds):
+        share = math.ceil((MAX_ROWS - len(events)) / (len(kinds) - number))
+        events += kind[:share]
     return events
 
 
