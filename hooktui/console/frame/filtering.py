@@ -87,27 +87,30 @@ class FilterPart(ScreenPart):
 
     def apply(self, text: str) -> None:
         """Apply another filter; an error is shown after a pause, and the last valid one remains."""
-        indent = len(text) - len(text.lstrip())
-        text = text.strip()
+        filter_text = text.strip()
         try:
-            self._check(text)
+            self._check(filter_text)
         except Refused as error:
-            self._error = error_text(error)
-            at = error.column - 1 if isinstance(error, FilterError) else None
-            self._error_at = None if at is None else indent + min(at, len(text) - 1)
-            if self._bar is not None:
-                self._screen.set_timer(THINKING_S, partial(self._show_error, self._error))
-            else:
-                self._screen.notice(self._error, "warn")  # a complete filter from the ``:`` line
-                self._error = ""
+            self._refuse(text, error)
             return
         if self._error:
             self._error = ""
             self._screen.notices.clear()
-        if text != self.text:
-            self.text = text
+        if filter_text != self.text:
+            self.text = filter_text
             self._changed()
             self._screen.refresh_frame()
+
+    def _refuse(self, text: str, error: Refused) -> None:
+        """Show the error of a text: of one that is typed after a pause, and with its position."""
+        if self._bar is None:
+            self._screen.notice(error_text(error), "warn")  # a complete filter of the ``:`` line
+            return
+        self._error, self._error_at = error_text(error), None
+        if isinstance(error, FilterError):
+            indent = len(text) - len(text.lstrip())
+            self._error_at = indent + min(error.column, len(text.strip())) - 1
+        self._screen.set_timer(THINKING_S, partial(self._show_error, self._error))
 
     def restore(self, text: str) -> None:
         """Apply the filter of the last session, if it is still valid."""
