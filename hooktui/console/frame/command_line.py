@@ -76,14 +76,18 @@ class CommandBar(Prompt):
             return
         self._show(common(self._offers))
         if len(self._offers) > 1:
-            words = [text.strip().rpartition(" ")[2] for text in self._offers]
-            names = self._known().get(self._offers[0].partition(" ")[0], {})
-            words = [visible(f"{text} {names.get(text, '')}", limit=24).strip() for text in words]
-            rest = " …" if len(words) > _OFFERED else ""
-            self._front.notice("  ".join(words[:_OFFERED]) + rest)
+            self._show_offers()
         else:
             self._offers = []
             self._front.notices.clear()
+
+    def _show_offers(self) -> None:
+        """Show the last word of each completion, with the name of what it stands for."""
+        words = [text.strip().rpartition(" ")[2] for text in self._offers]
+        names = self._known().get(self._offers[0].partition(" ")[0], {})
+        words = [visible(f"{text} {names.get(text, '')}", limit=24).strip() for text in words]
+        rest = " …" if len(words) > _OFFERED else ""
+        self._front.notice("  ".join(words[:_OFFERED]) + rest)
 
     def _known(self) -> dict[str, dict[str, str]]:
         hooks = sorted(self._front.shell.account.hook_names.items())
@@ -158,11 +162,11 @@ def _run(app: App[object], parsed: ParsedCommand) -> None:
         front.go(top, partial(_filter, app, str(argument)) if argument else lambda: None)
     elif command.screen and command.argument is None:
         shell.navigation.open(command.screen)
+    elif command.screen and argument:
+        shell.navigation.open(command.screen, argument)
     elif not argument:
         if front is not None:
             front.run_command(command.name)
-    elif command.screen:
-        shell.navigation.open(command.screen, argument)
     elif command.name == "account":
         shell.switch_account(int(argument))
     elif command.name == "theme":
@@ -179,8 +183,9 @@ def _filter(app: App[object], text: str) -> None:
     reason = front.disabled_reason("filter")
     if reason is not None:
         front.call_after_refresh(front.notice, reason, "warn")
+        return
     for part in front.parts:
-        if isinstance(part, FilterPart) and reason is None:
+        if isinstance(part, FilterPart):
             front.call_after_refresh(part.apply, text)
 
 
