@@ -174,11 +174,22 @@ class ConsoleApp(RestrictedMode):
 
     async def _reach_server(self) -> None:
         """Connect to a server (or start one), load the data of the frame, and follow the feed."""
-        from hooktui.client import calls
-
         await self.connection.open()
         if self.connection.bound_to is not None:  # before the waiting calls are sent
             self.account.number = self.connection.bound_to
+        await self._read_frame()
+        if self.connection.started:
+            self.notice(
+                "started a server; it keeps delivering when you quit (`hooktui stop` ends it)"
+            )
+            self._show_problems()  # they matter more than this notice
+        self._pass_on(FeedChanges(everything=True))
+        self._follow_feed()
+
+    async def _read_frame(self) -> None:
+        """Load event types, accounts and status; say so if the requested account is not shown."""
+        from hooktui.client import calls
+
         try:
             self.catalogue = await self.connection.send(calls.event_types())
             accounts = await self.connection.send(calls.list_accounts(limit=500))
@@ -194,13 +205,6 @@ class ConsoleApp(RestrictedMode):
                 self.notice(f"your token is bound to account {number}, which is shown", "warn")
             elif accounts.next is None and number not in names:
                 self.notice(f"unknown account {number}", "bad")
-        if self.connection.started:
-            self.notice(
-                "started a server; it keeps delivering when you quit (`hooktui stop` ends it)"
-            )
-            self._show_problems()  # they matter more than this notice
-        self._pass_on(FeedChanges(everything=True))
-        self._follow_feed()
 
     def _follow_feed(self) -> None:
         """Follow the feed of the current account; this replaces the worker of another one."""
