@@ -103,13 +103,10 @@ class LiveLog(LogTable, inherit_bindings=False):
         if (parsed, hooks) == (self.filter, self.hooks):
             return
         self.filter, self.hooks = parsed, hooks
-        self._shown.clear()
+        self._forget_lines(self.buffer.first)
         self._needs.clear()
-        self._waiting.clear()
-        self._missed = 0
         self._search.begin(self._search.needle, ())
         self._rows_for = ()
-        self._read_to = self.buffer.first
         self._read()
         self._show_waiting()
         self._keep_shown_lines()
@@ -191,10 +188,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         """Read the lines added since the last call; return how many of them match."""
         if self._cleared != self.buffer.cleared:
             self._cleared = self.buffer.cleared
-            self._shown.clear()
-            self._waiting.clear()
-            self._missed = 0
-            self._read_to = self.buffer.cleared
+            self._forget_lines(self.buffer.cleared)
         if not self.following and self.filter is None and self.hooks is None:
             self._missed += max(self.buffer.first - self._read_to, 0)  # while the log was hidden
         fitting = [
@@ -214,6 +208,13 @@ class LiveLog(LogTable, inherit_bindings=False):
         if self._cursor is not None and self._at(self._cursor) is None:
             self._cursor = self._shown[0] if self._shown else None
         return len(fitting)
+
+    def _forget_lines(self, read_to: int) -> None:
+        """Remove all lines from the log; the next read starts at a number."""
+        self._shown.clear()
+        self._waiting.clear()
+        self._missed = 0
+        self._read_to = read_to
 
     def _show_waiting(self) -> int:
         """Show the lines added while the log was paused; return how many were dropped."""
