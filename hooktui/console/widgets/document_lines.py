@@ -157,12 +157,11 @@ def json_lines(text: str) -> Sequence[Line] | None:
             if opened and opened[-1].bracket == "[":
                 opened[-1].count += 1
             indent = Span("  " * min(len(opened), MAX_INDENT), "plain")
-            if piece in "{[" and following != "}" and following != "]":
+            if piece in "{[":
                 opened.append(_Opened(len(lines), piece, token.start(), (indent, *head)))
-                spans = (indent, *head, Span(piece, "mark"))
-                lines.append(Line(spans, source=text, start=token.start()))
-            elif piece in "{[":
-                opened.append(_Opened(len(lines), piece, token.start(), (indent, *head)))
+                if following not in ("}", "]"):  # an empty one gets its line when it is closed
+                    spans = (indent, *head, Span(piece, "mark"))
+                    lines.append(Line(spans, source=text, start=token.start()))
             else:
                 comma = (Span(",", "mark"),) if following == "," else ()
                 spans = (indent, *head, Span(_value(piece), _kind(piece)), *comma)

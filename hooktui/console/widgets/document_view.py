@@ -8,7 +8,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import ClassVar, Final
 
 from rich.cells import cell_len, chop_cells
@@ -93,7 +92,7 @@ class DocumentView(LineWidget, ScrollView, can_focus=True):
     def next_form(self) -> Form:
         """Show bodies in the next form (trees, as they were sent, their bytes) and return it."""
         self.form = _NEXT_FORM[self.form]
-        self._build()
+        self._build({})
         return self.form
 
     def toggle_wrap(self) -> str:
@@ -193,7 +192,8 @@ class DocumentView(LineWidget, ScrollView, can_focus=True):
             index = self._lines[index].end
         return headings
 
-    def _build(self, folded: Mapping[Section, set[int]] = MappingProxyType({})) -> None:
+    def _build(self, folded: Mapping[Section, set[int]]) -> None:
+        """Build the lines; ``folded`` are the folded lines of each section, from its heading."""
         self._lines = document_lines(self._sections, self.form)
         self._find()
         self._folded = set()
