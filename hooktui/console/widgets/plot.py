@@ -157,14 +157,20 @@ def _scale(plot: Plot, row: int, height: int) -> str:
 
     Between them is half of the maximum, or on a logarithmic scale each power of ten in its row.
     """
-    value = plot.at(1.0) if row == height - 1 else plot.at(0.0) if row == 0 else None
-    if value is None and plot.in_decades:
-        power = 10.0 ** math.floor(math.log10(plot.at((row + 1) / height)))
-        value = power if power > plot.at(row / height) else None
-    elif value is None and 2 * (row + 1) == height:
-        value = plot.at(0.5)
+    value = _scale_value(plot, row, height)
     text = "" if value is None else plot.unit(value)
     return f"{text[: GUTTER - 1]:>{GUTTER - 1}} "
+
+
+def _scale_value(plot: Plot, row: int, height: int) -> float | None:
+    if row == height - 1:
+        return plot.at(1.0)
+    if row == 0:
+        return plot.at(0.0)
+    if plot.in_decades:
+        power = 10.0 ** math.floor(math.log10(plot.at((row + 1) / height)))
+        return power if power > plot.at(row / height) else None
+    return plot.at(0.5) if 2 * (row + 1) == height else None
 
 
 def axis_line(axis: Axis, width: int, glyphs: Glyphs, mark: int | None = None) -> StyledLine:
