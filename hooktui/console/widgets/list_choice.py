@@ -98,7 +98,8 @@ async def search_chosen(choice: RowChoice, window: PageWindow[Any], load: Load) 
         if not sought or any(window.find(row) is not None for row in sought):
             return
         pages = _FILTER_PAGES if filtered else SEARCH_PAGES
-        begun = not await window.to_row(sought[0], pages, begun=begun) and begun
+        if await window.to_row(sought[0], pages, begun=begun):
+            begun = False  # the window may not contain the start of the list any more
         if sought == choice.sought(filtered=filtered):
             return
 

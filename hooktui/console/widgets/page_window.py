@@ -178,18 +178,18 @@ class PageWindow(Generic[T]):
         if not begun:
             await start.to_start()
         for number in range(pages):
-            if start.find(identity) is not None:
-                return self._adopt(start)
+            if self._adopt(start, identity):
+                return True
             if not start.has_more:
                 return False
             if number == 0:
                 await end.to_end()
             else:
                 await end.load_previous(SEARCH_PAGE)
-            if end.find(identity) is not None:
-                return self._adopt(end)
+            if self._adopt(end, identity):
+                return True
             await start.load_next(SEARCH_PAGE)
-        return start.find(identity) is not None and self._adopt(start)
+        return self._adopt(start, identity)
 
     async def all_rows(self, max_rows: int) -> list[T]:
         """Return up to ``max_rows`` rows from the start of the list; this window is unchanged."""
@@ -201,7 +201,10 @@ class PageWindow(Generic[T]):
             rows, following = rows + page.rows, page.next
         return rows[:max_rows]
 
-    def _adopt(self, other: PageWindow[T]) -> bool:
+    def _adopt(self, other: PageWindow[T], identity: Hashable) -> bool:
+        """Take over the pages of another window if they contain a row; return whether they do."""
+        if other.find(identity) is None:
+            return False
         self._pages, self.first = other._pages, other.first
         self.total, self.estimated = other.total, other.estimated
         return True
