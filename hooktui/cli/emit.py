@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, BinaryIO, cast
 
@@ -16,6 +16,7 @@ from hooktui.client.responses import Problem
 from hooktui.client.sync_client import decoded
 from hooktui.domain.errors import FieldError, HooktuiError, Refused
 from hooktui.domain.text import counted
+from hooktui.domain.wire.events import AcceptedEvent
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_LINES, MAX_REQUEST_BYTES = 1000, 8 * 1024 * 1024
@@ -85,17 +86,10 @@ def _emit_many(context: CommandContext, file: str | None) -> None:
                     first = "first event was" if sent == 1 else f"first {sent:,} events were"
                     context.out.note(f"the {first} accepted; the next part fails")
                 raise _counted_from(error, before) from _problem_of(error)
-            for raw, accepted in zip(
-                cast("dict[str, list[object]]", response)["data"],
-                decoded(call, context.address, response).data,
-                strict=True,
-            ):
-                if context.json:
-                    context.out.json_line(raw)
-                else:
-                    context.out.line(accepted.id)
-                sent += 1
-                duplicates += accepted.duplicate
+            events = decoded(call, context.address, response).data
+            _write_accepted(context, response, events)
+            sent += len(events)
+            duplicates += sum(event.duplicate for event in events)
             context.out.progress(counted(sent, "event"))
     if not sent:
         raise UsageError("there are no lines to send")
@@ -104,6 +98,18 @@ def _emit_many(context: CommandContext, file: str | None) -> None:
             f"{counted(duplicates, 'event')} had a key that was seen before: the id is that of the"
             " first event with it"
         )
+
+
+def _write_accepted(
+    context: CommandContext, response: object, events: Sequence[AcceptedEvent]
+) -> None:
+    """Write a line for each event of a response, which holds them as JSON."""
+    raws = cast("dict[str, list[object]]", response)["data"]
+    for raw, event in zip(raws, events, strict=True):
+        if context.json:
+            context.out.json_line(raw)
+        else:
+            context.out.line(event.id)
 
 
 def _parts(stream: BinaryIO, file: str | None) -> Iterator[tuple[int, list[bytes]]]:
