@@ -70,11 +70,9 @@ def split_options(arguments: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
             flag: dict[str, Any] = {argument.removeprefix("--").replace("-", "_"): True}
             options = replace(options, **flag)
         elif name in _VALUES and not (name == "--role" and rest[:2] == _OWN_ROLE):
-            if not equals:
-                if not waiting:
-                    raise UsageError(f"{name} needs a value")
-                value = waiting.pop(0)
-            options = _with_value(options, name, value)
+            if not equals and not waiting:
+                raise UsageError(f"{name} needs a value")
+            options = _with_value(options, name, value if equals else waiting.pop(0))
         else:
             rest.append(argument)
     return options, rest
