@@ -25,7 +25,14 @@ from hooktui.console.widgets.document_lines import Section
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.signatures import HASH_OF_DIGITS, HashName, mac_name
 from hooktui.domain.text import counted
-from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, Phases, Request
+from hooktui.domain.wire.deliveries import (
+    Attempt,
+    Delivery,
+    DeliveryDetail,
+    Phases,
+    Request,
+    Response,
+)
 from hooktui.domain.wire.hooks import Hook
 
 # curl sets these itself, or they become wrong when the body is edited.
@@ -162,7 +169,7 @@ def _family(delivery: DeliveryDetail, related: RelatedData) -> list[Section]:
 
 
 def _response(attempt: Attempt, glyphs: Glyphs) -> list[Section]:
-    title = f"Response to attempt {attempt.number}"
+    """Return the response to an attempt, or why there is none, and the time by phase."""
     notes = []
     if attempt.status_code is not None:
         notes.append(f"HTTP {attempt.status_code}")
@@ -170,32 +177,41 @@ def _response(attempt: Attempt, glyphs: Glyphs) -> list[Section]:
         notes.append(f"after {took(attempt.phases_ms.total)}")
     if attempt.retry_after_s is not None:
         notes.append(f"Retry-After {attempt.retry_after_s}s")
-    note = " ".join(notes)
+    title, note = f"Response to attempt {attempt.number}", " ".join(notes)
+    if attempt.response is None:
+        sections = [Section(title, note, text=_no_response_words(attempt), kind="words")]
+    else:
+        sections = _received(title, note, attempt, attempt.response)
+    return [*sections, *_time(attempt.phases_ms, glyphs)]
+
+
+def _no_response_words(attempt: Attempt) -> str:
+    if attempt.error == ErrorClass.TIMEOUT and attempt.error_detail:
+        return f"Timeout: {attempt.error_detail}"  # a sentence, such as "no response within …"
     why = error_words(attempt.error, attempt.error_detail)
-    time = _time(attempt.phases_ms, glyphs)
-    response = attempt.response
-    if response is None:
-        words = f"No response: {why}" if why else "The response was not stored."
-        if attempt.error == ErrorClass.TIMEOUT and attempt.error_detail:
-            words = f"Timeout: {attempt.error_detail}"  # a sentence, such as "no response within …"
-        return [Section(title, note, text=words, kind="words"), *time]
+    return f"No response: {why}" if why else "The response was not stored."
+
+
+def _received(title: str, note: str, attempt: Attempt, response: Response) -> list[Section]:
+    """Return why the attempt failed, unless the status says so; the body and the headers."""
+    sections = []
+    why = error_words(attempt.error, attempt.error_detail)
+    if attempt.status_code is None or (why and attempt.error != "status"):
+        sections.append(Section("Why it failed", text=why, kind="words"))
     stored = f"{size(response.size)} received"
     if response.truncated:
         stored += f", the first {_bytes_of(response.body)} stored"
     whole = f"{note}, {stored}" if note else stored
-    sections = [
-        Section(title, whole, text=response.body)
-        if response.body
-        else Section(title, whole, text="(empty)", kind="words")
-    ]
-    if attempt.status_code is None or (why and attempt.error != "status"):
-        sections.insert(0, Section("Why it failed", text=why, kind="words"))
+    if response.body:
+        sections.append(Section(title, whole, text=response.body))
+    else:
+        sections.append(Section(title, whole, text="(empty)", kind="words"))
     if response.headers:
         count = str(len(response.headers))
         if len(response.headers) >= MAX_HEADERS_KEPT:
             count = f"the first {count}; the others are not stored"
         sections.append(Section("Response headers", count, pairs=response.headers, opened=False))
-    return [*sections, *time]
+    return sections
 
 
 def _time(phases: Phases, glyphs: Glyphs) -> list[Section]:
