@@ -20,25 +20,7 @@ from hooktui.domain.wire.hooks import Hook, HookHealth, TypeCount, pace_in_words
 def state_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, StyleName]:
     """Return one line about a hook: state with its reason, results, and waiting deliveries."""
     stats = hook.stats
-    words = []
-    tone: StyleName = "plain"
-    if not hook.active:
-        by_hand = hook.disabled_reason in (None, "disabled by hand")
-        tone = "warn" if by_hand else "bad"
-        reason = "disabled by hand" if by_hand else f"disabled: {hook.disabled_reason}"
-        since = "" if hook.disabled_at is None else f", {since_words(hook.disabled_at, now_ms)}"
-        words.append(f"{reason}{since}")
-        if stats.held:
-            words.append(f"{key('activate')} enables it and sends the {stats.held:,} held")
-    else:
-        state = ["active"]
-        if hook.failing or hook.retrying:
-            state.append("failing" if hook.failing else "retrying")
-            tone = "bad" if hook.failing else "warn"
-        if stats.breaker != "closed":  # also while a probe is due
-            state.append("breaker open")
-            tone = "bad"
-        words.append(", ".join(state))
+    words, tone = _active_words(hook) if hook.active else _disabled_words(hook, now_ms, key)
     if stats.last_status is None:
         words.append(f"nothing sent yet; {key('ping')} sends a ping")
     else:
@@ -50,6 +32,28 @@ def state_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, StyleName]:
     if stats.p95_ms is not None:
         words.append(f"p95 {took(stats.p95_ms)}")
     return " · ".join(words), tone
+
+
+def _active_words(hook: Hook) -> tuple[list[str], StyleName]:
+    state = ["active"]
+    tone: StyleName = "plain"
+    if hook.failing or hook.retrying:
+        state.append("failing" if hook.failing else "retrying")
+        tone = "bad" if hook.failing else "warn"
+    if hook.stats.breaker != "closed":  # also while a probe is due
+        state.append("breaker open")
+        tone = "bad"
+    return [", ".join(state)], tone
+
+
+def _disabled_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[list[str], StyleName]:
+    by_hand = hook.disabled_reason in (None, "disabled by hand")
+    reason = "disabled by hand" if by_hand else f"disabled: {hook.disabled_reason}"
+    since = "" if hook.disabled_at is None else f", {since_words(hook.disabled_at, now_ms)}"
+    words = [f"{reason}{since}"]
+    if hook.stats.held:
+        words.append(f"{key('activate')} enables it and sends the {hook.stats.held:,} held")
+    return words, "warn" if by_hand else "bad"
 
 
 def head_lines(hook: Hook, catalogue: Catalogue, now_ms: int, key: KeyOf) -> tuple[StyledLine, ...]:
