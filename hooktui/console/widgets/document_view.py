@@ -5,6 +5,7 @@ It uses the Line API: only visible lines are converted to strips.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -210,21 +211,8 @@ class DocumentView(LineWidget, ScrollView, can_focus=True):
         top, cursor = self._place(self.scroll_offset.y), self._place(self.cursor)
         width = max(10, self.scrollable_content_region.width or self.size.width or 80)
         wrap = self.wrapped or self.form == "raw"
-        self._rows = []
-        self._pieces = {}
-        widest = 0
-        index = 0
-        while index < len(self._lines):
-            spans = self._spans(index)
-            length = cell_len("".join(span.text for span in spans))
-            if wrap and length > width and len(spans) == 1:
-                self._pieces[index] = _chopped(spans[0].text, width)
-            pieces = len(self._pieces.get(index, ())) or (-(-length // width) if wrap else 1) or 1
-            self._rows += [(index, piece) for piece in range(pieces)]
-            widest = max(widest, length)
-            line = self._lines[index]
-            index = line.end if line.end and index in self._folded else index + 1
         self._wrap_width = width if wrap else 0
+        widest = self._split_lines()
         self.virtual_size = Size(0 if wrap else widest, len(self._rows))
         self.cursor = self._row_of(*cursor)
         to = self.cursor - offset if 0 <= offset < height else self._row_of(*top)
@@ -232,6 +220,28 @@ class DocumentView(LineWidget, ScrollView, can_focus=True):
         if not wrap and self._match[0] == cursor[0]:
             self._show_column(cursor[1])
         self.refresh()
+
+    def _split_lines(self) -> int:
+        """Split the lines that are not hidden into rows; return the cells of the longest line."""
+        self._rows = []
+        self._pieces = {}
+        width = self._wrap_width
+        widest = 0
+        index = 0
+        while index < len(self._lines):
+            spans = self._spans(index)
+            length = cell_len("".join(span.text for span in spans))
+            pieces = 1
+            if width and length > width:
+                pieces = math.ceil(length / width)
+                if len(spans) == 1:
+                    self._pieces[index] = _chopped(spans[0].text, width)
+                    pieces = len(self._pieces[index])
+            self._rows += [(index, piece) for piece in range(pieces)]
+            widest = max(widest, length)
+            line = self._lines[index]
+            index = line.end if line.end and index in self._folded else index + 1
+        return widest
 
     def _place(self, row: int) -> tuple[int, int]:
         """Return line and column of a row: of the current match, if it is in that line."""
