@@ -128,6 +128,20 @@ def phases_bar(phases: Phases, longest_ms: float, width: int, glyphs: Glyphs) ->
     )
 
 
+def _result(attempt: Attempt, glyphs: Glyphs) -> StyledLine:
+    known: dict[str, str] = {Outcome.DELIVERED: glyphs.delivered, Outcome.FAILED: glyphs.failed}
+    sign = known.get(attempt.outcome, glyphs.retry)
+    return ((f"{sign} {response_words(attempt)}", OUTCOME_TONES.get(attempt.outcome, "plain")),)
+
+
+def _next_result(delivery: DeliveryDetail | None, glyphs: Glyphs) -> StyledLine:
+    """Return the state of the next attempt."""
+    if delivery is not None and delivery.status == DeliveryStatus.SENDING:
+        return ((f"{glyphs.sending} in flight", "warn"),)
+    held = delivery is not None and delivery.held
+    return ((f"{glyphs.waiting} {'held' if held else 'next attempt'}", "warn"),)
+
+
 def step_columns(
     glyphs: Glyphs, clock: Callable[[], int], delivery: Callable[[], DeliveryDetail | None]
 ) -> tuple[Column[Step], ...]:
@@ -141,16 +155,9 @@ def step_columns(
         return ((words.removeprefix("at ") or "…", "warn"),)
 
     def result(step: Step) -> StyledLine:
-        attempt = step.attempt
-        if attempt is None:
-            current = delivery()
-            held = current is not None and current.held
-            sending = current is not None and current.status == DeliveryStatus.SENDING
-            words = "in flight" if sending else "held" if held else "next attempt"
-            return ((f"{glyphs.sending if sending else glyphs.waiting} {words}", "warn"),)
-        known: dict[str, str] = {Outcome.DELIVERED: glyphs.delivered, Outcome.FAILED: glyphs.failed}
-        sign = known.get(attempt.outcome, glyphs.retry)
-        return ((f"{sign} {response_words(attempt)}", OUTCOME_TONES.get(attempt.outcome, "plain")),)
+        if step.attempt is None:
+            return _next_result(delivery(), glyphs)
+        return _result(step.attempt, glyphs)
 
     def phase(name: str) -> Callable[[Step], StyledLine]:
         def cell(step: Step) -> StyledLine:
