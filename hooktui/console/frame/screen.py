@@ -409,17 +409,18 @@ class ConsoleScreen(Screen[None]):
         """Run the command of a key, or show why it is not possible."""
         if self.app.screen is not self:
             return  # another screen was opened meanwhile
-        outcome = self._start_command(name)
-        if outcome is not None and BY_NAME[name].blocking:
-            await outcome
-        elif outcome is not None:
-            self._in_background(name, outcome)
+        if not BY_NAME[name].blocking:
+            self.run_command(name)
+            return
+        work = self._start_command(name)
+        if work is not None:
+            await work
 
     def run_command(self, name: str) -> None:
-        """Run a command from the help, the palette or a click, or show why it is not possible."""
-        outcome = self._start_command(name)
-        if outcome is not None:
-            self._in_background(name, outcome)
+        """Run a command in the background, or show why it is not possible."""
+        work = self._start_command(name)
+        if work is not None:
+            self._in_background(name, work)
 
     def subject(self, name: str) -> Hashable:
         """Return what a command acts on; it does not start again on the same subject until it ends.
