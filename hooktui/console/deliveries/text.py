@@ -237,17 +237,17 @@ def _breaker(hook: Hook, server: ServerStatus | None, due_ms: int, now_ms: int) 
     """Return that an open breaker delays a delivery that is due then; empty if it does not."""
     if hook.stats.breaker == "closed":
         return ""
-    for breaker in () if server is None else server.breakers:
-        if breaker.hook == hook.id:
-            probe_ms = from_rfc3339(breaker.probe_at)
-            if due_ms > max(probe_ms, now_ms):
-                return ""
-            failures = counted(breaker.failures, "failure")
-            at = moment(probe_ms, now_ms)
-            return f"its breaker is open ({failures} in a row); probe attempt at {at}"
-    if due_ms > now_ms:
+    breakers = () if server is None else server.breakers
+    breaker = next((breaker for breaker in breakers if breaker.hook == hook.id), None)
+    if breaker is None:
+        failed = "its breaker is open: the last attempts of the hook failed"
+        return "" if due_ms > now_ms else failed
+    probe_ms = from_rfc3339(breaker.probe_at)
+    if due_ms > max(probe_ms, now_ms):
         return ""
-    return "its breaker is open: the last attempts of the hook failed"
+    failures = counted(breaker.failures, "failure")
+    at = moment(probe_ms, now_ms)
+    return f"its breaker is open ({failures} in a row); probe attempt at {at}"
 
 
 def _in_line(hook: Hook) -> str:

@@ -173,7 +173,8 @@ class EventScreen(ConsoleScreen):
             return "pings cannot be replayed"
         if name == "emit" and self.event.type == PING:
             return f"a ping goes to one hook; {self.shell.key('ping')} on a hook sends one"
-        if name != "replay" and (name != "open" or self.document.has_focus):
+        acts_on_hook = name == "replay" or (name == "open" and not self.document.has_focus)
+        if not acts_on_hook:
             return None
         row = self.listing.cursor_row
         if row is None:

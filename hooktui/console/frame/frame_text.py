@@ -40,8 +40,9 @@ def alert_path(shell: Shell) -> StyledLine:
     if path is None or path.state != "failing":
         return ()
     failing = [hook for hook in path.hooks if hook.state != "ok"]
-    which = f"alert hook {failing[0].hook}" if len(failing) == 1 else f"{len(failing)} alert hooks"
-    state = failing[0].state if len(failing) == 1 else "failing"
+    which, state = f"{len(failing)} alert hooks", "failing"
+    if len(failing) == 1:
+        which, state = f"alert hook {failing[0].hook}", failing[0].state
     return (f" ! {which} {state}", "bad"), (f" {shell.glyphs.dot}", "quiet")
 
 
