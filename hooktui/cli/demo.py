@@ -23,6 +23,7 @@ from hooktui.client.sync_client import PlainClient
 from hooktui.demo.session import Demo, running_demo
 from hooktui.demo.summary import Summary
 from hooktui.domain.clock import format_duration
+from hooktui.domain.text import counted
 from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.feed import AttemptLine, FeedLine
 from hooktui.domain.wire.hooks import Hook
@@ -140,7 +141,7 @@ class _Log:
         at = Styled(clock(line.at), "dim")
         if line.kind == "event":
             event = line.read(Event)
-            hooks = f"to {event.deliveries} hook{'' if event.deliveries == 1 else 's'}"
+            hooks = f"to {counted(event.deliveries, 'hook')}"
             skipped = f", {event.skipped} skipped" if event.skipped else ""
             out.line(at, f"  event  {event.type:<20}  {event.id}  ", hooks + skipped)
         elif line.kind == "attempt":

@@ -12,7 +12,7 @@ from hooktui.domain.errors import FieldError, Refused
 from hooktui.domain.hook_edits import kept_headers, same_origin
 from hooktui.domain.hook_fields import HOOK_SETTINGS, SHOWN_SETTINGS, HookFields
 from hooktui.domain.hook_settings import Credentials, HookSettings, check_settings, sensitive_names
-from hooktui.domain.text import MASK
+from hooktui.domain.text import MASK, counted
 from hooktui.domain.wire.events import Catalogue
 
 SENSITIVE_PREFIX: Final = "secret "
@@ -213,7 +213,7 @@ def folded_in_words(values: FormValues) -> str:
     words = []
     count = sum(1 for line in values["headers"].splitlines() if line.strip())
     if count:
-        words.append(f"{count} header{'s' if count > 1 else ''}")
+        words.append(counted(count, "header"))
     if values["user"]:
         words.append("basic auth")
     for setting in FOLDED:
