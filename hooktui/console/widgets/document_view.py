@@ -182,8 +182,7 @@ class DocumentView(LineWidget, ScrollView, can_focus=True):
     def _section_of(self, number: int) -> str:
         """Return the title of the section that contains a line."""
         headings = self._headings()
-        index = max((heading for heading in headings if heading <= number), default=number)
-        return headings.get(index, "text")
+        return headings[max(heading for heading in headings if heading <= number)]
 
     def _headings(self) -> dict[int, str]:
         headings = {}
