@@ -221,7 +221,7 @@ def _parse(arguments: list[str]) -> tuple[Callable[..., Any], BoundArguments, di
     from cyclopts import CycloptsError
 
     try:
-        table = command_table(arguments[0] if arguments else None)
+        table = command_table(arguments[0])
         return table.parse_args(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         raise UsageError(_explained(error, arguments)) from error

@@ -104,6 +104,8 @@ def _with_value(options: GlobalOptions, name: str, value: str) -> GlobalOptions:
 def restrict(options: GlobalOptions, arguments: Sequence[str]) -> None:
     """Refuse what restricted mode does not allow; keep ctrl+z from stopping the process.
 
+    The first of the arguments is the command, or an option for help.
+
     Raises:
         NotAllowed: the command or the server is not allowed.
     """
@@ -111,6 +113,6 @@ def restrict(options: GlobalOptions, arguments: Sequence[str]) -> None:
     signal.signal(signal.SIGTSTP, signal.SIG_IGN)
     if options.connect is not None:
         raise not_here("--connect")
-    command = arguments[0] if arguments else ""
+    command = arguments[0]
     if not command.startswith("-") and command not in ALLOWED:
         raise not_here(f"hooktui {command[:40]}")
