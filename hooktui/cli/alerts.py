@@ -40,7 +40,7 @@ def list_alerts(
 def _row(alert: Alert) -> list[Piece]:
     return [
         alert.id,
-        Styled(alert.state, _STYLES.get(alert.state, "dim")),
+        _state(alert),
         alert.type,
         f"{alert.count:,}",
         ago(alert.opened_at),
@@ -68,11 +68,7 @@ def show(alert: str, /, *, context: Context) -> None:
 
 def _write(context: CommandContext, alert: Alert) -> None:
     out = context.out
-    out.line(
-        Styled(f"alert {alert.id}", "bold"),
-        "  ",
-        Styled(alert.state, _STYLES.get(alert.state, "dim")),
-    )
+    out.line(Styled(f"alert {alert.id}", "bold"), "  ", _state(alert))
     facts = [
         ("summary", alert.summary),
         ("type", alert.type),
@@ -87,6 +83,10 @@ def _write(context: CommandContext, alert: Alert) -> None:
         ("announced", _announced(alert)),
     ]
     out.facts(facts)
+
+
+def _state(alert: Alert) -> Styled:
+    return Styled(alert.state, _STYLES.get(alert.state, "dim"))
 
 
 def _resolved(alert: Alert) -> str:
