@@ -10,7 +10,7 @@ from typing import Literal
 
 from cyclopts import App
 
-from hooktui.cli.context import Context, Text
+from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.exit_codes import DONE, FAILED
 from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list
 from hooktui.cli.output import Piece, Styled, fields_without
@@ -121,7 +121,7 @@ def verify(*, known: str | None = None, context: Context) -> int:
     return DONE if check.broken is None else FAILED
 
 
-def _write_result(context: Context, check: AuditCheck) -> None:
+def _write_result(context: CommandContext, check: AuditCheck) -> None:
     out, head = context.out, check.head
     if check.broken is not None:
         bad = Styled("broken", "bad")

@@ -154,7 +154,7 @@ def _signed_fields(key: str, message_id: str | None, timestamp: str | None) -> t
     return message_id, timestamp
 
 
-def _report(context: Context, checks: list[SignatureCheck], *, age_checked: bool) -> int:
+def _report(context: CommandContext, checks: list[SignatureCheck], *, age_checked: bool) -> int:
     """Print the worst result, and return the exit code."""
     result: SignatureCheck = (
         "mismatch" if "mismatch" in checks else "stale" if "stale" in checks else "ok"
