@@ -17,7 +17,6 @@ from hooktui.domain.deliveries import (
     ErrorClass,
     Exchange,
     Outcome,
-    RetryDecision,
     after_interruption,
 )
 from hooktui.domain.failure_causes import cause_of
@@ -133,9 +132,9 @@ class HookChange:
     """The change of one hook's counters by a batch; times in ms since the epoch.
 
     ``finished`` counts deliveries that are final now. ``last_code``, ``last_error`` and ``last_at``
-    are those of the latest attempt. ``decision`` is the first that disables the hook, at
-    ``disabled_at``. ``buckets`` has, by the start of each five minutes, the numbers of delivered
-    and failed attempts, then the histogram of their durations.
+    are those of the latest attempt. ``disabled`` is the reason and the time of the first result
+    that disables the hook. ``buckets`` has, by the start of each five minutes, the numbers of
+    delivered and failed attempts, then the histogram of their durations.
 
     ``failures`` are those after the last success of the batch, in the order of their ends,
     ``last_failure`` is the last of the batch, ``given_up`` are all that were the last of their
@@ -150,8 +149,7 @@ class HookChange:
     failures: list[AttemptResult] = field(default_factory=list)
     last_failure: AttemptResult | None = None
     given_up: list[AttemptResult] = field(default_factory=list)
-    decision: RetryDecision | None = None
-    disabled_at: int = 0
+    disabled: tuple[DisabledReason, int] | None = None
     buckets: dict[int, list[int]] = field(default_factory=dict)
 
     @property
@@ -186,8 +184,9 @@ def _sum_up(change: HookChange, result: AttemptResult, *, ended: bool, elsewhere
     ``ended``: the delivery is final. ``elsewhere``: the attempt was sent to an earlier URL.
     """
     change.finished += ended
-    if result.decision.disable is not None and change.decision is None and not elsewhere:
-        change.decision, change.disabled_at = result.decision, result.finished_at_ms
+    disable = result.decision.disable
+    if disable is not None and change.disabled is None and not elsewhere:
+        change.disabled = disable, result.finished_at_ms
     if result.decision.outcome is Outcome.INTERRUPTED:
         return
     exchange = result.exchange
@@ -198,17 +197,15 @@ def _sum_up(change: HookChange, result: AttemptResult, *, ended: bool, elsewhere
     if result.claim.event_type == PING:
         return
     delivered = result.decision.outcome is Outcome.DELIVERED
-    if elsewhere:
-        if result.decision.status is DeliveryStatus.FAILED:
-            change.given_up.append(result)
-    elif delivered:
+    if delivered and not elsewhere:
         change.last_success_at = max(result.finished_at_ms, change.last_success_at or 0)
         change.failures = []
-    else:
-        change.failures.append(result)
-        change.last_failure = result
+    elif not delivered:
         if result.decision.status is DeliveryStatus.FAILED:
             change.given_up.append(result)
+        if not elsewhere:
+            change.failures.append(result)
+            change.last_failure = result
     bucket = bucket_of(result.finished_at_ms)
     counts = change.buckets.get(bucket)
     if counts is None:
@@ -273,7 +270,7 @@ def note_secrets(
 
 def needs_failures_by_day(change: HookChange, failing: FailureStreak, now_ms: int) -> bool:
     """Return whether the 5-day rule may disable a hook, so that its failures by day are needed."""
-    return change.decision is None and bool(change.failures) and failing.long_enough(now_ms)
+    return change.disabled is None and bool(change.failures) and failing.long_enough(now_ms)
 
 
 def disable_reason(
@@ -283,9 +280,9 @@ def disable_reason(
 
     ``failures_by_day`` are failed attempts by age in days if `needs_failures_by_day`.
     """
-    if change.decision is not None and change.decision.disable is not None:
-        return change.decision.disable, change.disabled_at
-    if failures_by_day is not None and spread_across_days(dict(failures_by_day)):
+    if change.disabled is not None:
+        return change.disabled
+    if failures_by_day is not None and spread_across_days(failures_by_day):
         return DisabledReason.FAILING, now_ms
     return None
 

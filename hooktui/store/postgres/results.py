@@ -186,7 +186,7 @@ async def _may_concern_alerts(work: WriteTransaction, changes: Mapping[HookId, H
     view = work.live.view
     known = [(change, live) for hook, change in changes.items() if (live := view.get(hook))]
     if any(
-        change.given_up or change.decision is not None
+        change.given_up or change.disabled is not None
         or (live.failing and change.last_success_at is not None)
         for change, live in known
     ):  # fmt: skip
