@@ -101,28 +101,19 @@ def read_feed(
         after = Position(oldest, 0)
     elif not Position(oldest, 0) <= after <= Position(end, 0):
         return FeedItemPage((), str(Position(end, 0)), reset=True)
-    page = _Collected(conn, limit, feed_filter)
-    scanned, position = 0, after
-    at_ms: int | None = None
-    while position.row < end and scanned < _MAX_SCANNED and not page.is_full():
+    page = _Collected(conn, limit, account, feed_filter)
+    position = after
+    while position.row < end and page.wants_more():
         if page.pace.rests and position.row < _bounds(conn)[0]:
             break  # the oldest row was trimmed meanwhile; the next page reports the reset
         rows = _rows(conn, "pos >= :row ORDER BY pos", position.row)
         if not rows:
             break
         lines = [line for line in _lines(rows) if line.at >= position]
-        chosen = page.choose(lines, account)
-        for start in range(0, len(lines), _LINES_AT_ONCE):
-            part = lines[start : start + _LINES_AT_ONCE]
-            scanned += len(part)
-            cut = page.add([line for line in part if line.at in chosen])
-            position = part[-1].behind if cut is None else parse_position(cut.behind)
-            at_ms = (cut or part[-1]).at_ms
-            if page.is_full():
-                break
+        position = page.search(lines) or position
         if not lines or position == lines[-1].behind:
             position = Position(rows[-1][0] + 1, 0)
-    searched_to_ms = at_ms if position.row < end else None
+    searched_to_ms = page.at_ms if position.row < end else None
     return FeedItemPage(tuple(page.items), str(position), searched_to_ms=searched_to_ms)
 
 
@@ -141,10 +132,9 @@ def read_tail(
     newest = Position(end, 0) if before is None else before
     if newest > Position(end, 0):
         return FeedItemPage((), str(Position(end, 0)), reset=True)
-    page = _Collected(conn, limit, feed_filter)
-    scanned, position = 0, newest
-    at_ms: int | None = None
-    while position > Position(oldest, 0) and scanned < _MAX_SCANNED and not page.is_full():
+    page = _Collected(conn, limit, account, feed_filter)
+    position = newest
+    while position > Position(oldest, 0) and page.wants_more():
         row = position.row if position.offset else position.row - 1
         rows = _rows(conn, "pos <= :row ORDER BY pos DESC", row)
         if not rows:
@@ -152,38 +142,41 @@ def read_tail(
             break
         lines = [line for line in _lines(reversed(rows)) if line.at < position]
         lines.reverse()
-        chosen = page.choose(lines, account)
-        for start in range(0, len(lines), _LINES_AT_ONCE):
-            part = lines[start : start + _LINES_AT_ONCE]
-            scanned += len(part)
-            cut = page.add([line for line in part if line.at in chosen])
-            position = part[-1].at if cut is None else position_of(cut)
-            at_ms = (cut or part[-1]).at_ms
-            if page.is_full():
-                break
-        else:
+        behind = page.search(lines)
+        if behind is None or behind == lines[-1].behind:
             position = Position(rows[-1][0], 0)
+        else:
+            position = _begin_of(behind)
     items = tuple(reversed(page.items))
     if position <= Position(oldest, 0):
         return FeedItemPage(items, str(newest))
-    return FeedItemPage(items, str(newest), before=str(position), searched_to_ms=at_ms)
+    return FeedItemPage(items, str(newest), before=str(position), searched_to_ms=page.at_ms)
 
 
 def position_of(item: FeedItem) -> Position:
     """Return the position of a change."""
-    behind = parse_position(item.behind)
+    return _begin_of(parse_position(item.behind))
+
+
+def _begin_of(behind: Position) -> Position:
     return Position(behind.row, behind.offset - 1)
 
 
 @dataclass(slots=True)
 class _Collected:
-    """The changes collected for a page so far."""
+    """The changes collected for a page so far, and how far the search for them came.
+
+    ``at_ms`` is the time of the last change that was tested, ``scanned`` counts all items.
+    """
 
     conn: Connection
     limit: int
+    account: AccountId | None
     feed_filter: FeedFilter | None
     items: list[FeedItem] = field(default_factory=list)
     size: int = 0
+    scanned: int = 0
+    at_ms: int | None = None
     looked: bool = False
     pace: Pace = field(init=False)
     give_up_s: float = field(default_factory=lambda: time.monotonic() + SEARCH_S)
@@ -196,16 +189,37 @@ class _Collected:
         late = self.feed_filter is not None and self.looked and time.monotonic() > self.give_up_s
         return late or len(self.items) >= self.limit or self.size >= MAX_PAGE_BYTES
 
-    def choose(self, lines: Sequence[_Line], account: AccountId | None) -> set[Position]:
-        """Return the positions of the lines that concern an account and may pass the filter."""
-        if account is not None:
-            lines = [line for line in lines if line.item[1] in (account, 0)]
+    def wants_more(self) -> bool:
+        """Whether the page has room and the search has not read too much."""
+        return self.scanned < _MAX_SCANNED and not self.is_full()
+
+    def search(self, lines: Sequence[_Line]) -> Position | None:
+        """Collect the changes that are chosen and pass, until the page is full.
+
+        Return the position behind the last line that was searched; None: there are no lines.
+        """
+        chosen = self._choose(lines)
+        behind: Position | None = None
+        for start in range(0, len(lines), _LINES_AT_ONCE):
+            part = lines[start : start + _LINES_AT_ONCE]
+            self.scanned += len(part)
+            cut = self._add([line for line in part if line.at in chosen])
+            behind = part[-1].behind if cut is None else parse_position(cut.behind)
+            self.at_ms = (cut or part[-1]).at_ms
+            if self.is_full():
+                break
+        return behind
+
+    def _choose(self, lines: Sequence[_Line]) -> set[Position]:
+        """Return the positions of the lines that concern the account and may pass the filter."""
+        if self.account is not None:
+            lines = [line for line in lines if line.item[1] in (self.account, 0)]
         if self.feed_filter is None or self.feed_filter.ids is None:
             return {line.at for line in lines}
         self.pace.rest_when_due()
         return _of_ids(self.conn, lines, self.feed_filter.ids)
 
-    def add(self, lines: Sequence[_Line]) -> FeedItem | None:
+    def _add(self, lines: Sequence[_Line]) -> FeedItem | None:
         """Collect changes that pass, in order.
 
         Return the last one that was tested, if the page is full before the end of the lines.
