@@ -172,32 +172,28 @@ def load_live_hooks(
     Raises:
         HooktuiError: a key is missing, or this version cannot read a row; names the hook.
     """
-    loaded: dict[HookId, LiveHook | None] = {} if hooks is None else dict.fromkeys(hooks)
-    wanted = list(loaded)
-    if len(wanted) > _LOADED_AT_ONCE:
-        for at in range(0, len(wanted), _LOADED_AT_ONCE):
-            some = wanted[at : at + _LOADED_AT_ONCE]
-            loaded |= load_live_hooks(conn, vault, now_ms, some)
-        return loaded
+    if hooks is None:
+        return dict(_load(conn, vault, now_ms, None))
+    loaded: dict[HookId, LiveHook | None] = dict.fromkeys(hooks)
+    named = list(loaded)
+    for start in range(0, len(named), _LOADED_AT_ONCE):
+        loaded |= _load(conn, vault, now_ms, named[start : start + _LOADED_AT_ONCE])
+    return loaded
+
+
+def _load(
+    conn: Connection, vault: Vault, now_ms: int, hooks: Sequence[HookId] | None
+) -> dict[HookId, LiveHook]:
+    """Return the live hooks among the given ones, or all."""
+    secrets, refusals = _load_secrets(conn, vault, now_ms, hooks)
     state = HOOK_STATE.c.hook_id == HOOK.c.id
     state_columns = (HOOK_STATE.c.breaker_until, HOOK_STATE.c.failing_alert)
     columns = (HOOK.c.version, *state_columns, HOOK.c.id, HOOK.c.account_id)
     query = select(*columns, HOOK.c.sealed, *SETTINGS).outerjoin(HOOK_STATE, state)
     query = query.where(HOOK.c.deleted_at.is_(None))
-    keys = SEALED_SECRETS.where(
-        (SECRET.c.expires_at.is_(None)) | (SECRET.c.expires_at > now_ms),
-        SECRET.c.sealed.is_not(None),
-    )
     if hooks is not None:
-        query = query.where(HOOK.c.id.in_(wanted))
-        keys = keys.where(SECRET.c.hook_id.in_(wanted))
-    secrets: dict[int, list[LiveSecret]] = {}
-    refusals: dict[int, str] = {}
-    for secret in starmap(SealedSecret, conn.execute(keys.order_by(SECRET.c.id.desc()))):
-        try:
-            secrets.setdefault(secret.hook_id, []).append(live_secret(secret, vault))
-        except ValueMoved as error:
-            refusals[secret.hook_id] = error.detail
+        query = query.where(HOOK.c.id.in_(hooks))
+    loaded: dict[HookId, LiveHook] = {}
     for version, until, alert, hook, account, sealed, *settings in conn.execute(query).all():
         stored = StoredSettings(hook, account, sealed, settings)
         own = tuple(secrets.get(hook, ()))
@@ -207,6 +203,26 @@ def load_live_hooks(
         if live.refusal is not None:
             _log.error("hook %s sends nothing: %s", hook, live.refusal)
     return loaded
+
+
+def _load_secrets(
+    conn: Connection, vault: Vault, now_ms: int, hooks: Sequence[HookId] | None
+) -> tuple[dict[int, list[LiveSecret]], dict[int, str]]:
+    """Return the valid secrets by hook, newest first, and why those of some hooks are refused."""
+    query = SEALED_SECRETS.where(
+        (SECRET.c.expires_at.is_(None)) | (SECRET.c.expires_at > now_ms),
+        SECRET.c.sealed.is_not(None),
+    )
+    if hooks is not None:
+        query = query.where(SECRET.c.hook_id.in_(hooks))
+    secrets: dict[int, list[LiveSecret]] = {}
+    refusals: dict[int, str] = {}
+    for row in starmap(SealedSecret, conn.execute(query.order_by(SECRET.c.id.desc()))):
+        try:
+            secrets.setdefault(row.hook_id, []).append(live_secret(row, vault))
+        except ValueMoved as error:
+            refusals[row.hook_id] = error.detail
+    return secrets, refusals
 
 
 def live_secret(row: SealedSecret, vault: Vault) -> LiveSecret:
