@@ -57,8 +57,9 @@ duration of a page does not depend on the size of the store."""
 class PageRequest:
     """The request of a page: ``cursor`` is the ``next`` or ``prev`` of another page.
 
-    ``from_end`` requests the last page. Without a sort, the newest come first; with one, the
-    smallest. ``selection`` identifies what selects the rows: a cursor only continues its own.
+    ``limit`` is 1 to `MAX_LIMIT`, which the API checks. ``from_end`` requests the last page.
+    Without a sort, the newest come first; with one, the smallest. ``selection`` identifies
+    what selects the rows: a cursor only continues its own.
     """
 
     limit: int = DEFAULT_LIMIT
@@ -136,12 +137,11 @@ def page_of(
     """Return one page; ``build`` creates its objects from their rows, in bulk.
 
     Raises:
-        Refused: unknown sort, bad cursor, or a limit out of range.
+        Refused: unknown sort or bad cursor.
     """
     name = _Name(str(listing.key), request.selection)
     start = _start(request, listing.sorts, name)
-    limit = min(max(request.limit, 1), MAX_LIMIT)
-    found, ahead, scanned = _walk(conn, listing, start, limit)
+    found, ahead, scanned = _walk(conn, listing, start, request.limit)
     rows = [row for row, _ in found]
     whole = ahead is None and start.key is None
     if whole:
@@ -180,11 +180,10 @@ def page_in_memory(
         of_list: identifies the list in cursors.
 
     Raises:
-        Refused: unknown sort, bad cursor, or a limit out of range.
+        Refused: unknown sort or bad cursor.
     """
     name = _Name(of_list, request.selection)
     start = _start(request, sorts, name)
-    limit = min(max(request.limit, 1), MAX_LIMIT)
     value, descending = sorts[start.sort], _descends(start)
     here = None if start.key is None else (start.value, start.key)
     total = 0
@@ -199,14 +198,14 @@ def page_in_memory(
             if here is None or (position < here if descending else position > here)
         ]
         nearest.sort(key=itemgetter(0), reverse=descending)
-        del nearest[limit + 1 :]
+        del nearest[request.limit + 1 :]
 
     def after(position: tuple[int, int]) -> _Cursor:
         return _Cursor(start.sort, start.order, start.backwards, position[1], position[0])
 
-    shown = nearest[:limit]
+    shown = nearest[: request.limit]
     first = after(shown[0][0]) if shown else None
-    ahead = after(shown[-1][0]) if len(nearest) > limit else None
+    ahead = after(shown[-1][0]) if len(nearest) > request.limit else None
     if start.backwards:
         shown.reverse()
     following, previous = _links(start, first, ahead, name)
@@ -268,10 +267,7 @@ def _walk(
         max_rows = limit - len(rows) + 1 if listing.keep is None else max(2 * limit, _FIRST_ROWS)
         if listing.keep is None:
             max_rows = min(max_rows, _rows_to_read(len(rows), size_bytes))
-        after = _after(listing, at)
-        if scan_end is not None:
-            after = after.where(_until(listing, start, scan_end))
-        chunk = _chunk(conn, listing, start, after, max_rows)
+        chunk = _chunk(conn, listing, at, scan_end, max_rows)
         for index, (*values, key, sort_value) in enumerate(chunk):
             row = listing.record(*values)
             fits = listing.keep is None or pace.run(listing.keep(row))
@@ -317,17 +313,20 @@ def _scan_end(conn: Connection, listing: PagedQuery[R], cursor: _Cursor) -> int 
 
 
 def _chunk(
-    conn: Connection, listing: PagedQuery[R], start: _Cursor, rows: Select[Any], max_rows: int
+    conn: Connection, listing: PagedQuery[R], at: _Cursor, scan_end: int | None, max_rows: int
 ) -> Sequence[Any]:
-    """Return the first rows, each with its key and sort value."""
+    """Return the next rows after a cursor, each with its key and sort value."""
+    rows = _after(listing, at)
+    if scan_end is not None:
+        rows = rows.where(_until(listing, at, scan_end))
     if listing.parts:  # the first rows of all are among the first ones of each part
         first = [rows.where(part).limit(max_rows) for part in listing.parts]
         keys = conn.execute(_union(listing, first)).scalars().all()
         if not keys:
             return []
-        first_keys = sorted(keys, reverse=_descends(start))[:max_rows]  # as many as are named
+        first_keys = sorted(keys, reverse=_descends(at))[:max_rows]  # as many as are named
         rows = rows.where(listing.key.in_(first_keys))
-    return conn.execute(_with_position(rows, listing, start).limit(max_rows)).all()
+    return conn.execute(_with_position(rows, listing, at).limit(max_rows)).all()
 
 
 def _union(listing: PagedQuery[R], selects: Sequence[Select[Any]]) -> Select[Any]:
@@ -414,10 +413,7 @@ def _sample(conn: Connection, listing: PagedQuery[R], keep: RowCheck[R]) -> tupl
     found, scanned, pace = 0, 0, Pace(conn)
     give_up_s = time.monotonic() + SAMPLE_S
     while scanned < _SAMPLED:
-        after = _after(listing, at)
-        if scan_end is not None:
-            after = after.where(_until(listing, newest, scan_end))
-        chunk = _chunk(conn, listing, newest, after, _FIRST_ROWS)
+        chunk = _chunk(conn, listing, at, scan_end, _FIRST_ROWS)
         for *values, key, _ in chunk:
             found += pace.run(keep(listing.record(*values)))
             scanned += 1
