@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import update
+from sqlalchemy import select, update
+from sqlmodel import Session
 
 from hooktui.domain.alerts import Resolution
 from hooktui.domain.clock import to_rfc3339
@@ -24,7 +25,7 @@ from hooktui.store.changes.replays import end_aside_of
 from hooktui.store.changes.secrets import add_secret, forget_secrets
 from hooktui.store.feed_items import HookEdit
 from hooktui.store.queries.access import account_row
-from hooktui.store.queries.hooks import find_hook, get_hook, next_due
+from hooktui.store.queries.hooks import get_hook, is_hook, next_due, no_hook
 from hooktui.store.tables import HOOK, HOOK_STATE, HookRow, HookStateRow
 from hooktui.store.tx import Tx
 
@@ -77,7 +78,7 @@ def change_hook(
         ValueMoved: the write-only values were not stored for this hook's account and URL.
     """
     with tx.session() as session:
-        row = find_hook(session, account, hook)
+        row = _find(session, account, hook)
         if version is not None and version != row.version:
             raise Conflict(
                 f"hook {hook} is at version {row.version}, you read {version}: {row.updated_by} "
@@ -134,7 +135,7 @@ def delete_hook(tx: Tx, actor: Actor, account: AccountId | None, hook: HookId) -
         NotFound: there is no such hook in the account (None: in any).
     """
     with tx.session() as session:
-        row = find_hook(session, account, hook)
+        row = _find(session, account, hook)
         owner = row.account_id
         before = hook_rows.shown(hook_rows.readable_settings(hook_rows.StoredSettings.of(row)))
         row.deleted_at = tx.now_ms
@@ -147,6 +148,13 @@ def delete_hook(tx: Tx, actor: Actor, account: AccountId | None, hook: HookId) -
     hook_was_deleted(tx, hook, actor)
     tx.hook_edited(owner, hook, HookEdit.DELETED)
     tx.audit(actor, "hook.delete", f"hook {hook}", account=owner, before=before)
+
+
+def _find(session: Session, account: AccountId | None, hook: HookId) -> HookRow:
+    row = session.scalars(select(HookRow).where(is_hook(account, hook))).first()
+    if row is None:
+        raise no_hook(hook)
+    return row
 
 
 def _set_disabled(row: HookRow, now_ms: int) -> None:

@@ -22,7 +22,6 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlmodel import Session
 
 from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import Trigger
@@ -38,7 +37,7 @@ from hooktui.store.attempt_stats import BUCKET_MS, COUNTS, DAY_MS, HOUR_MS, perc
 from hooktui.store.queries.expressions import all_of
 from hooktui.store.queries.filter_sql import is_open, is_pending
 from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
-from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, HOOK_STATS, HookRow, in_account
+from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, HOOK_STATS, in_account
 
 
 class _Row(NamedTuple):
@@ -196,14 +195,15 @@ def hook_columns(
     Raises:
         NotFound: there is no such hook in the account (None: in any).
     """
-    row = conn.execute(
-        select(*columns).where(
-            HOOK.c.id == hook, in_account(HOOK, account), HOOK.c.deleted_at.is_(None)
-        )
-    ).first()
+    row = conn.execute(select(*columns).where(is_hook(account, hook))).first()
     if row is None:
         raise no_hook(hook)
     return row
+
+
+def is_hook(account: AccountId | None, hook: HookId) -> ColumnElement[bool]:
+    """Return the condition of a hook of an account (None: of any) that is not deleted."""
+    return and_(HOOK.c.id == hook, in_account(HOOK, account), HOOK.c.deleted_at.is_(None))
 
 
 def hooks_by_id(conn: Connection, hooks: Iterable[int]) -> dict[int, Hook]:
@@ -344,18 +344,3 @@ def _hook(row: _Row, stats: HookStats) -> Hook:
         version=row.version,
         stats=stats,
     )
-
-
-def find_hook(session: Session, account: AccountId | None, hook: HookId) -> HookRow:
-    """Return the row of a hook that is not deleted.
-
-    Raises:
-        NotFound: there is no such hook in the account (None: in any).
-    """
-    query = select(HookRow).where(
-        HOOK.c.id == hook, in_account(HOOK, account), HOOK.c.deleted_at.is_(None)
-    )
-    row = session.scalars(query).first()
-    if row is None:
-        raise no_hook(hook)
-    return row
