@@ -76,8 +76,11 @@ def chain_of(conn: Connection, vault: Vault) -> tuple[ChainKey, LastEntry] | Non
     """
     columns = select(AUDIT_CHAIN.c.last, AUDIT_CHAIN.c.mark, AUDIT_CHAIN.c.sealed)
     row = conn.execute(columns).first()
-    key = None if row is None else _opened_key(row[2], vault)
-    return None if row is None or key is None else (key, LastEntry(row[0], row[1]))
+    if row is None:
+        return None
+    last, mark, sealed = row
+    key = _opened_key(sealed, vault)
+    return None if key is None else (key, LastEntry(last, mark))
 
 
 def _opened_key(sealed: bytes, vault: Vault) -> ChainKey | None:

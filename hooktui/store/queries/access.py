@@ -15,7 +15,16 @@ from hooktui.domain.roles import Role
 from hooktui.domain.wire.access import Account, Token
 from hooktui.domain.wire.pages import Page
 from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
-from hooktui.store.tables import ACCOUNT, HOOK, HOOK_STATE, TOKEN, AccountRow, TokenRow, maker_of
+from hooktui.store.tables import (
+    ACCOUNT,
+    HOOK,
+    HOOK_STATE,
+    TOKEN,
+    AccountRow,
+    TokenRow,
+    in_account,
+    maker_of,
+)
 
 _account_row = maker_of(AccountRow)
 _token_row = maker_of(TokenRow)
@@ -74,9 +83,7 @@ def list_tokens(conn: Connection, account: AccountId | None, page: PageRequest) 
     Raises:
         Refused: the page request is not acceptable.
     """
-    rows = select(TOKEN)
-    if account is not None:
-        rows = rows.where(TOKEN.c.account_id == account)
+    rows = select(TOKEN).where(in_account(TOKEN, account))
     listing = PagedQuery(rows, _token_row, TOKEN.c.id, {"id": None, "name": TOKEN.c.name})
     return page_of(conn, page, listing, lambda tokens: [token_of(token) for token in tokens])
 

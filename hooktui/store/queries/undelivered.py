@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from hooktui.domain.alerts import AlertType, key_of
-from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.clock import optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import DisabledReason
 from hooktui.domain.errors import NotFound
 from hooktui.domain.failure_causes import ALL_GROUPS, HELD, SKIPPED
@@ -54,6 +54,7 @@ from hooktui.store.tables import (
     HOOK,
     HOOK_STATE,
     SHORT_TARGET,
+    in_account,
 )
 
 _CAUSES: Final = {cause: number for number, cause in enumerate(ALL_GROUPS)}
@@ -199,8 +200,7 @@ def undelivered_totals(conn: Connection) -> UndeliveredTotals:
 
 
 def _hooks_of(account: AccountId | None) -> Select[Any]:
-    hooks = select(HOOK.c.id).where(HOOK.c.deleted_at.is_(None))
-    return hooks if account is None else hooks.where(HOOK.c.account_id == account)
+    return select(HOOK.c.id).where(HOOK.c.deleted_at.is_(None), in_account(HOOK, account))
 
 
 def _groups(conn: Connection, hooks: Select[Any], kept_since_ms: int = 0) -> list[_Counted]:
@@ -380,7 +380,7 @@ def _shown(
                 example=None if example is None else _example(example),
                 state=state.name,
                 state_by=state.by,
-                state_until=None if state.until_ms is None else to_rfc3339(state.until_ms),
+                state_until=optional_rfc3339(state.until_ms),
                 alert=None if state.alert is None else encode("alr", state.alert),
             )
         )
