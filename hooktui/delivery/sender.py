@@ -28,6 +28,7 @@ from hooktui.domain.ids import HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.domain.machine import condition_of
 from hooktui.domain.observation import shows_overload
+from hooktui.domain.replays import HOOK_DELETED
 from hooktui.domain.schedule import parse_retry_after_s
 from hooktui.slices import in_slices
 from hooktui.store.contract import AttemptResult, ClaimedDelivery
@@ -115,14 +116,7 @@ class Sender:
                 exchange = Exchange(error=ErrorClass.ADDRESS_REFUSED, error_detail=hook.refusal)
             failpoints.hit("after_send_before_record")
             if redaction.may_echo(exchange, fixed.own_secrets):
-                steps = redaction.mask_steps(exchange, fixed.own_secrets)
-                try:
-                    async with asyncio.timeout(MASKING_S):
-                        exchange = await in_slices(
-                            steps, ("hook", hook.id), ("account", hook.account)
-                        )
-                except TimeoutError:
-                    exchange = redaction.all_masked(exchange)
+                exchange = await _masked(exchange, fixed.own_secrets, hook)
             retry_after_s = None
             if exchange.retry_after is not None:
                 retry_after_s = parse_retry_after_s(exchange.retry_after, self._clock())
@@ -166,7 +160,7 @@ class Sender:
             DeliveryStatus.CANCELLED,
             claim.tries,
             claim.interruptions,
-            "hook deleted",
+            HOOK_DELETED,
         )
         return self._without_response(claim, decision, self._clock(), "the hook was deleted")
 
@@ -194,3 +188,13 @@ class Sender:
             known = _Fixed(hook.version, hook.secrets, web.head_prefix(hook), own_secrets)
             self._fixed[hook.id] = known
         return known
+
+
+async def _masked(exchange: Exchange, secrets: redaction.SecretForms, hook: LiveHook) -> Exchange:
+    """Return an exchange with the secrets masked; without a response if that takes too long."""
+    steps = redaction.mask_steps(exchange, secrets)
+    try:
+        async with asyncio.timeout(MASKING_S):
+            return await in_slices(steps, ("hook", hook.id), ("account", hook.account))
+    except TimeoutError:
+        return redaction.all_masked(exchange)
