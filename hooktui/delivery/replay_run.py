@@ -344,7 +344,7 @@ class ReplayRun:
         walk.version, walk.loaded = hook.version, True
 
     def _step(self, walk: _Walk, candidates: list[ReplayCandidate], places: int) -> _PlannedStep:
-        rest = len(candidates) == len(walk.found) and walk.loaded
+        takes_all = len(candidates) == len(walk.found) and walk.loaded
         now_s = monotonic()
         show = now_s - self._shown_s >= _SHOWN_EVERY_S
         if show:
@@ -358,29 +358,29 @@ class ReplayRun:
             selection=self._replay.selection,
             cursor=walk.cursor,
             candidates=candidates,
-            end=walk.end if rest else last,
-            skipped=walk.skipped if rest else {},
-            complete=walk.complete and rest,
+            end=walk.end if takes_all else last,
+            skipped=walk.skipped if takes_all else {},
+            complete=walk.complete and takes_all,
             places=places,
             show=show,
         )
         return _PlannedStep(walk, step)
 
     def _apply(self, walk: _Walk, step: ReplayStep, result: ReplayStepResult) -> None:
-        places = step.places
         match result.outcome:
             case StepOutcome.STOPPED:
                 self._stopped = True
             case StepOutcome.OUTDATED:
-                self._bucket.put_back(places or int(bool(step.candidates)))
+                self._bucket.put_back(len(step.candidates))
                 walk.found.clear()
                 walk.loaded = False
             case StepOutcome.WAITS:
-                self._bucket.put_back(places or int(bool(step.candidates)))
+                self._bucket.put_back(len(step.candidates))
                 walk.in_line_since_s = walk.in_line_since_s or monotonic()
                 walk.not_before_s = monotonic() + _LINE_S
             case StepOutcome.DONE:
-                self._bucket.put_back(places - len(result.claims) if places else 0)
+                if step.places:  # an ordered hook has none, and has used its token
+                    self._bucket.put_back(len(step.candidates) - len(result.claims))
                 walk.in_line_since_s = None
                 if result.in_line is not None:  # so the one before it has ended
                     walk.left_line, walk.in_line = walk.in_line, result.in_line
