@@ -163,9 +163,9 @@ class Dialer:
         """
         reason = refusal_reason(address, self._allowed)
         if reason is not None:
-            leads = "" if target.literal is not None else f"{target.host} leads to an address "
-            leads += "that hooks may not reach: " if leads else ""
-            detail = f"{leads}{reason}. {how_to_allow(address, self._allowed)}"
+            detail = f"{reason}. {how_to_allow(address, self._allowed)}"
+            if target.literal is None:
+                detail = f"{target.host} leads to an address that hooks may not reach: {detail}"
             raise ConnectError(ExchangeFailure(ErrorClass.ADDRESS_REFUSED, detail))
         self._refuse_own_listener(address, target.port)
 

@@ -178,13 +178,13 @@ class Engine:
             DiskFull: there is no room.
         """
         reserved: list[HookId] = []
-        checked = may_begin = False
+        may_begin: bool | None = None
         now = 0
 
         def reserve(hook: HookId) -> bool:
-            nonlocal checked, may_begin, now
-            if not checked:  # evaluated once for all deliveries of the call
-                checked, may_begin = True, self._may_claim and not self._stopping
+            nonlocal may_begin, now
+            if may_begin is None:  # evaluated once for all deliveries of the call
+                may_begin = self._may_claim and not self._stopping
                 now = self._clock()
             if not may_begin or not self._queues.reserve(hook, now):
                 return False
@@ -195,7 +195,7 @@ class Engine:
         try:
             acceptances, claims = await self._store.accept(events, reserve)
         except BaseException:
-            checked, may_begin = True, False  # it may be planned after its caller was cancelled
+            may_begin = False  # it may be planned after its caller was cancelled
             for hook in reserved:
                 self.unreserve(hook, 1)
             raise
