@@ -121,6 +121,11 @@ class StepPlan:
         return len(self.retried) + len(self.due_now)
 
     @property
+    def handled(self) -> int:
+        """The number of deliveries that it sends or retries."""
+        return self.sent + self.tried_now
+
+    @property
     def in_line(self) -> DeliveryId | None:
         """The delivery of an ordered hook that it makes due: one at a time."""
         due = [row[0] for row in self.pending] + self.due_now
@@ -188,14 +193,14 @@ def plan_step(
     cursor, skipped = progress.cursor, dict(progress.skipped)
     claims: list[ClaimedDelivery] = []
     ordered = hook.settings.ordered
-    handled = 0
+    passed = 0
     for candidate in step.candidates:
-        if room is not None and plan.sent + plan.tried_now >= room:
+        if room is not None and plan.handled >= room:
             break
         act = _assess(step, candidate, hook, events, newest)
         if isinstance(act, Act) and ordered:
             own = newest[candidate.event].id if act is Act.RETRY else None
-            if plan.sent + plan.tried_now or any(each != own for each in in_line):
+            if plan.handled or any(each != own for each in in_line):
                 break  # one at a time, behind everything else
         skipped = add_counts(skipped, candidate.skipped)
         cursor = candidate.cursor
@@ -205,14 +210,14 @@ def plan_step(
             claim = writer.write(act, events[candidate.event], newest.get(candidate.event))
             if claim is not None:
                 claims.append(claim)
-        handled += 1
-    handled_all = handled == len(step.candidates)
-    used_up = room is not None and plan.sent + plan.tried_now >= room and not handled_all
-    if handled_all:
+        passed += 1
+    passed_all = passed == len(step.candidates)
+    used_up = room is not None and plan.handled >= room and not passed_all
+    if passed_all:
         cursor, skipped = max(step.end, cursor), add_counts(skipped, step.skipped)
-    if not handled_all and not used_up and cursor == progress.cursor:
+    elif not used_up and cursor == progress.cursor:
         return StepPlan(ReplayStepResult(StepOutcome.WAITS))
-    walked = used_up or (handled_all and step.complete)
+    walked = used_up or (passed_all and step.complete)
     plan.skipped = skipped
     plan.walk_state = WalkState.DONE.value if walked else WalkState.WALKING.value
     plan.reason = MAX_REACHED if used_up else None

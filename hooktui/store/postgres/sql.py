@@ -397,6 +397,7 @@ DELETE FROM replay USING old WHERE replay.id = old.id"""
 END_REPLAY_LEASES: Final = """
 UPDATE replay SET lease_until = $1
 WHERE state = 'running' AND lease_until > $1 AND owner_token = $2"""
+
 DROP_ALERTS: Final = """
 DELETE FROM alert WHERE id IN
     (SELECT id FROM alert WHERE state = 'resolved' AND resolved_at < $1 LIMIT $2)"""

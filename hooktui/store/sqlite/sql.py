@@ -310,6 +310,7 @@ DROP_REPLAY = "DELETE FROM replay WHERE id = ?"
 
 END_REPLAY_LEASES = """
 UPDATE replay SET lease_until = ? WHERE state = 'running' AND lease_until > ?"""
+
 DROP_ALERTS = """
 DELETE FROM alert WHERE id IN
     (SELECT id FROM alert WHERE state = 'resolved' AND resolved_at < ? LIMIT ?)"""
