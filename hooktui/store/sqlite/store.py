@@ -191,13 +191,12 @@ class SqliteStore(Store):
         await self._rescue(partial(Rescue, everything=True))
         await self.submit(EndReplayLeases())
         await self._continue_changes()
-        repeated = (
+        for what, work, first_s, every_s in (
             ("retention", self._sweep, FIRST_SWEEP_S, SWEEP_EVERY_S),
             ("forgetting keys", self.forget_keys, KEYS_EVERY_S, KEYS_EVERY_S),
             ("truncating the log", self._watch_wal, WAL_EVERY_S, WAL_EVERY_S),
-        )
-        for one in repeated:
-            self._later(one[0], repeat(*one))
+        ):
+            self._later(what, repeat(what, work, first_s, every_s))
         self._later("causes", self._write_causes())
         self._later("alerts", self.keep_looking())
 

@@ -210,6 +210,11 @@ def _execute(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> Steps[N
     if work.notes.waiting:
         changes = [(change, hook) for hook, change in work.notes.waiting.items()]
         work.raw.executemany(sql.ADD_WAITING, changes)
+    yield from _insert_feed(work)
+    yield from _load_changed_hooks(work)
+
+
+def _insert_feed(work: WriteTransaction) -> Steps[None]:
     feed = work.notes.feed
     for start in range(0, len(feed), MAX_PER_ROW):
         items = feed[start : start + MAX_PER_ROW]
@@ -218,6 +223,9 @@ def _execute(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> Steps[N
         work.feed_rows += 1
         work.feed_items += len(items)
         yield
+
+
+def _load_changed_hooks(work: WriteTransaction) -> Steps[None]:
     changed = sorted(work.notes.hooks_changed)
     for start in range(0, len(changed), _HOOKS_PER_STEP):
         some = changed[start : start + _HOOKS_PER_STEP]
