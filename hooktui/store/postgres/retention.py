@@ -171,11 +171,12 @@ class RetentionWorker:
         """Trim the feed and the idempotency keys to their limits."""
         rows, items = await self._store.own_read(_count_feed)
         while rows > MAX_FEED_ROWS or items > MAX_FEED_ITEMS:
-            oldest = await self._store.own_read(_oldest_feed)
-            index = 0
-            while index < len(oldest) and (rows > MAX_FEED_ROWS or items > MAX_FEED_ITEMS):
-                rows, items, index = rows - 1, items - oldest[index][1], index + 1
-            trimmed = self._store.submit(Drop(sql.TRIM_FEED, oldest[index - 1][0]))
+            last = 0
+            for pos, count in await self._store.own_read(_oldest_feed):
+                if rows <= MAX_FEED_ROWS and items <= MAX_FEED_ITEMS:
+                    break
+                rows, items, last = rows - 1, items - count, pos
+            trimmed = self._store.submit(Drop(sql.TRIM_FEED, last))
             await paced(trimmed, self._store.rest)
         await self._store.forget_keys()
 
