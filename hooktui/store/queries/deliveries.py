@@ -113,7 +113,7 @@ def list_deliveries(
         Refused: the page request or the filter is not acceptable.
     """
     now = now_ms()
-    scan = key_scan(conn, account, query, query.q or Filter(()), now)
+    scan = key_scan(conn, account, query, now)
     inside, outside = filter_sql.conditions(scan.filter, now)
     inside += _conditions(scan.query)
     rows = _deliveries().where(*scan.conditions, *inside)

@@ -73,11 +73,9 @@ class KeyScan:
     parts: Sequence[Condition] = ()
 
 
-def key_scan(
-    conn: Connection, account: AccountId, query: DeliveryQuery, parsed: Filter, now_ms: int
-) -> KeyScan:
+def key_scan(conn: Connection, account: AccountId, query: DeliveryQuery, now_ms: int) -> KeyScan:
     """Choose the index for a query and its filter."""
-    query, parsed = _split_filter(query, parsed, now_ms)
+    query, parsed = _split_filter(query, now_ms)
     if query.event is not None:
         chosen = [DELIVERY.c.event_id == query.event, _plus_account(account), *_times(query)]
         return KeyScan(chosen, None, query, parsed)
@@ -89,9 +87,10 @@ def key_scan(
         of_hooks = DELIVERY.c.hook_id.in_(_hooks(account, query.hook))
         chosen = [_plus_account(account), filter_sql.is_open(), of_hooks, *_times(query)]
         return KeyScan(chosen, None, query, parsed)
-    replay = next((term for term in parsed.terms if _is_one(term, FilterKey.REPLAY)), None)
+    replays = (filter_sql.only_value(term) for term in parsed.terms if term.key is FilterKey.REPLAY)
+    replay = next(filter(None, replays), None)
     if replay is not None:
-        of_replay = DELIVERY.c.replay_id == decode("rpl", str(replay.values[0]))
+        of_replay = DELIVERY.c.replay_id == decode("rpl", str(replay))
         if _are_few(conn, [of_replay]):
             chosen = [of_replay, _plus_account(account), *_times(query)]
             return KeyScan(chosen, None, query, parsed)
@@ -112,20 +111,17 @@ def key_scan(
     return KeyScan(chosen, select(DELIVERY.c.id).where(*chosen), left, parsed)
 
 
-def _split_filter(
-    query: DeliveryQuery, parsed: Filter, now_ms: int
-) -> tuple[DeliveryQuery, Filter]:
-    """Return a query extended by the parts of a filter that an index can serve, and the rest."""
+def _split_filter(query: DeliveryQuery, now_ms: int) -> tuple[DeliveryQuery, Filter]:
+    """Return a query extended by the parts of its filter that an index can serve, and the rest."""
     rest: list[Term] = []
-    for term in parsed.terms:
-        value = term.values[0]
-        alone = len(term.values) == 1 and not term.negated
-        if alone and term.key is FilterKey.HOOK and isinstance(value, int) and query.hook is None:
+    for term in query.q.terms if query.q is not None else ():
+        value = filter_sql.only_value(term)
+        if term.key is FilterKey.HOOK and isinstance(value, int) and query.hook is None:
             query = replace(query, hook=HookId(value))
-        elif alone and term.key is FilterKey.STATUS and query.status is None:
-            query = replace(query, status=str(value))
-        elif alone and isinstance(value, RelativeTime | AbsoluteTime):
-            ms = now_ms - value.ms if isinstance(value, RelativeTime) else value.ms
+        elif term.key is FilterKey.STATUS and isinstance(value, str) and query.status is None:
+            query = replace(query, status=value)
+        elif isinstance(value, RelativeTime | AbsoluteTime):
+            ms = filter_sql.border_ms(value, now_ms)
             if term.key is FilterKey.SINCE:
                 query = replace(query, since_ms=max(ms, query.since_ms or 0))
             else:
@@ -161,9 +157,8 @@ def _undelivered(
     if left.status == UNDELIVERED:
         left = replace(left, status=None)
     hooks = _hooks(account, query.hook)
-    counted = conn.execute(select(func.count()).select_from(hooks.limit(_MAX_HOOKS + 1).subquery()))
     pairs = None
-    if counted.scalar_one() <= _MAX_HOOKS:
+    if _count(conn, hooks, _MAX_HOOKS + 1) <= _MAX_HOOKS:
         pairs = undelivered_pairs(conn, hooks, _MAX_PARTS + 1)
     if pairs is None or len(pairs) > _MAX_PARTS:
         of_hooks = DELIVERY.c.hook_id.in_(hooks)
@@ -209,16 +204,17 @@ def undelivered_pairs(
 
 
 def _are_few(conn: Connection, conditions: Sequence[Condition]) -> bool:
-    some = select(DELIVERY.c.id).where(*conditions).limit(_FEW).subquery()
-    return conn.execute(select(func.count()).select_from(some)).scalar_one() < _FEW
+    return _count(conn, select(DELIVERY.c.id).where(*conditions), _FEW) < _FEW
+
+
+def _count(conn: Connection, rows: Select[Any], max_rows: int) -> int:
+    """Return how many rows there are; no more are read than a maximum."""
+    counted = select(func.count()).select_from(rows.limit(max_rows).subquery())
+    return conn.execute(counted).scalar_one()
 
 
 def _is_any(term: Term, key: FilterKey) -> bool:
     return term.key is key and not term.negated
-
-
-def _is_one(term: Term, key: FilterKey) -> bool:
-    return _is_any(term, key) and len(term.values) == 1
 
 
 def _few_wait(conn: Connection, account: AccountId) -> bool:

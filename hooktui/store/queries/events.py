@@ -27,7 +27,7 @@ from hooktui.domain.wire.events import Event, EventCounts, EventDetail, Skip
 from hooktui.domain.wire.pages import Page
 from hooktui.store.queries.deliveries import deliveries_of_event
 from hooktui.store.queries.expressions import is_type_or_group
-from hooktui.store.queries.filter_sql import needs_body
+from hooktui.store.queries.filter_sql import border_ms, needs_body, only_value
 from hooktui.store.queries.pages import PagedQuery, PageRequest, RowCheck, page_of
 from hooktui.store.tables import DELIVERY, EVENT, EventRow, in_account, maker_of
 
@@ -63,16 +63,17 @@ def list_events(
     Raises:
         Refused: the page request is not acceptable.
     """
+    now = now_ms()
     bounds = [EVENT.c.account_id == account]
     columns = [*_SHOWN]
     keep: RowCheck[_Row] | None = None
     if q is not None and q.terms:
-        bounds += [EVENT.c.id >= floor_at(since) for since in _borders(q, FilterKey.SINCE)]
-        bounds += [EVENT.c.id < ceiling_at(until) for until in _borders(q, FilterKey.UNTIL)]
+        bounds += [EVENT.c.id >= floor_at(ms) for ms in _borders(q, FilterKey.SINCE, now)]
+        bounds += [EVENT.c.id < ceiling_at(ms) for ms in _borders(q, FilterKey.UNTIL, now)]
         bounds += [EVENT.c.id.in_(_ids(term)) for term in q.terms if _chooses_ids(term)]
         if needs_body(q):
             columns.append(EVENT.c.body)
-        keep = _fits(q)
+        keep = _fits(q, now)
     walk, rows = select(EVENT.c.id).where(*bounds), select(*columns).where(*bounds)
     if event_type is not None:
         rows = rows.where(is_type_or_group(EVENT.c.type, event_type))
@@ -197,17 +198,12 @@ def _event(row: _Row, counts: EventCounts | None = None) -> Event:
     )
 
 
-def _borders(query: Filter, key: FilterKey) -> list[int]:
+def _borders(query: Filter, key: FilterKey, now: int) -> list[int]:
     """Return the times (ms) before, or after, which no event matches a term of a filter."""
-    times_ms = []
-    for term in query.terms:
-        value = term.values[0]
-        if term.key is key and len(term.values) == 1 and not term.negated:
-            if isinstance(value, RelativeTime):
-                times_ms.append(now_ms() - value.ms)
-            elif isinstance(value, AbsoluteTime):
-                times_ms.append(value.ms)
-    return times_ms
+    values = (only_value(term) for term in query.terms if term.key is key)
+    return [
+        border_ms(value, now) for value in values if isinstance(value, RelativeTime | AbsoluteTime)
+    ]
 
 
 def _chooses_ids(term: Term) -> bool:
@@ -219,8 +215,7 @@ def _ids(term: Term) -> list[int]:
     return [decode("evt", text) for text in map(str, term.values) if text.startswith("evt_")]
 
 
-def _fits(query: Filter) -> RowCheck[_Row]:
-    now = now_ms()
+def _fits(query: Filter, now: int) -> RowCheck[_Row]:
     return lambda row: query.match_once_steps(
         event_subject(row.id, row.type, row.created_at, row.body), now
     )

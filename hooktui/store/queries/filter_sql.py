@@ -41,6 +41,16 @@ def needs_body(parsed: Filter | None) -> bool:
     return parsed is not None and any(term.key in _OUTSIDE_SQL for term in parsed.terms)
 
 
+def only_value(term: Term) -> Value | None:
+    """Return the value of a term that has one and is not negated; None: another term."""
+    return term.values[0] if len(term.values) == 1 and not term.negated else None
+
+
+def border_ms(value: RelativeTime | AbsoluteTime, now_ms: int) -> int:
+    """Return the time of a value of ``since:`` or ``until:``."""
+    return now_ms - value.ms if isinstance(value, RelativeTime) else value.ms
+
+
 def only_waiting(status: str | None, parsed: Filter) -> bool:
     """Return whether conditions leave only deliveries that have not ended."""
     return status in _WAITING or any(
@@ -141,9 +151,8 @@ def _fits(key: FilterKey, value: Value, now_ms: int) -> Condition:
         case DurationComparison():
             compared: Condition = _OPERATORS[value.operator](DELIVERY.c.duration_ms, value.ms)
             return compared
-        case RelativeTime(ms):
-            return until(now_ms - ms) if key is FilterKey.UNTIL else since(now_ms - ms)
-        case AbsoluteTime(ms):
+        case RelativeTime() | AbsoluteTime():
+            ms = border_ms(value, now_ms)
             return until(ms) if key is FilterKey.UNTIL else since(ms)
         case int():
             return DELIVERY.c.hook_id == value
