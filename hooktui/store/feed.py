@@ -19,7 +19,6 @@ from hooktui.domain.clock import optional_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import Refused
 from hooktui.domain.ids import AccountId, decode
-from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.deliveries import Attempt, Delivery
 from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.hooks import Hook
@@ -330,21 +329,17 @@ def _object(line: _Line, objects: Mapping[object, _Objects]) -> FeedItem | None:
         return FeedItem("engine", line.at_ms, account, data)
     if kind not in _READERS:
         return None  # a newer version wrote it
-    identity = _integer(item[2])
+    name, identity = _READERS[kind][0], _integer(item[2])
     stored = objects[kind].get(identity)
-    found: Event | Hook | Replay | Alert | dict[str, object] | None
-    change = reason = None
     if isinstance(stored, AlertRecord):
-        change = msgspec.convert(item[3], str)
-        found = alert_of(stored, ended=change == AlertState.RESOLVED)
-    else:
-        found = stored
+        state = msgspec.convert(item[3], str)
+        alert = alert_of(stored, ended=state == AlertState.RESOLVED)
+        return FeedItem(name, line.at_ms, account, alert, change=state)
     if kind == items.HOOK:
-        found = found or {"id": identity, "account": account, "deleted": True}
+        hook = stored or {"id": identity, "account": account, "deleted": True}
         change, reason = msgspec.convert(item[3:5] or (None, None), tuple[str | None, str | None])
-    if found is None:
-        return None
-    return FeedItem(_READERS[kind][0], line.at_ms, account, found, change=change, reason=reason)
+        return FeedItem(name, line.at_ms, account, hook, change=change, reason=reason)
+    return None if stored is None else FeedItem(name, line.at_ms, account, stored)
 
 
 def _moved(
