@@ -279,7 +279,7 @@ def _build(conn: Connection, rows: Sequence[_Row]) -> list[Hook]:
         return []
     now = now_ms()
     counted = _last_day(conn, [row.id for row in rows], now)
-    return [_hook(row, _stats(row, counted.get(row.id, {}))) for row in rows]
+    return [_hook(row, _stats(row, counted.get(row.id, {}), now)) for row in rows]
 
 
 def _sums_by_hour() -> Select[Any]:
@@ -315,7 +315,7 @@ def _last_day(
     return counted
 
 
-def _stats(row: _Row, hours: Mapping[int, Sequence[int]]) -> HookStats:
+def _stats(row: _Row, hours: Mapping[int, Sequence[int]], now: int) -> HookStats:
     totals = [sum(column) for column in zip(*hours.values(), strict=True)] or [0, 0]
     attempts = totals[0] + totals[1]
     return HookStats(
@@ -325,7 +325,7 @@ def _stats(row: _Row, hours: Mapping[int, Sequence[int]]) -> HookStats:
         p95_ms=percentile_ms(totals[2:], 0.95) if attempts else None,
         waiting=row.waiting if row.active else 0,
         held=0 if row.active else row.waiting,
-        breaker=Breaker(until_ms=row.breaker_until).state(now_ms()).value,
+        breaker=Breaker(until_ms=row.breaker_until).state(now).value,
         failing=row.active and row.failing_alert is not None,
         failing_since=None if row.failing_alert is None else optional_rfc3339(row.failing_since),
         hourly=tuple((hours[h][0], hours[h][1]) if h in hours else (0, 0) for h in range(24)),

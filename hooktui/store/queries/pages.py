@@ -264,9 +264,10 @@ def _walk(
     give_up_s = time.monotonic() + SEARCH_S
     scan_end = _scan_end(conn, listing, start)
     while True:
-        max_rows = limit - len(rows) + 1 if listing.keep is None else max(2 * limit, _FIRST_ROWS)
         if listing.keep is None:
-            max_rows = min(max_rows, _rows_to_read(len(rows), size_bytes))
+            max_rows = min(limit - len(rows) + 1, _rows_to_read(len(rows), size_bytes))
+        else:
+            max_rows = max(2 * limit, _FIRST_ROWS)
         chunk = _chunk(conn, listing, at, scan_end, max_rows)
         for index, (*values, key, sort_value) in enumerate(chunk):
             row = listing.record(*values)
