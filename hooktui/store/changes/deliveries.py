@@ -8,7 +8,7 @@ from functools import partial
 from itertools import starmap
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, case, insert, select, update
+from sqlalchemy import ColumnElement, Select, case, insert, select, update
 
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus, Trigger
@@ -58,7 +58,7 @@ def resend(
     row, hook_deleted, purged = _find(tx, account, delivery)
     status, name = DeliveryStatus(row.status), encode("dlv", delivery)
     if status is DeliveryStatus.SENDING:
-        raise Conflict(f"{name} is being sent; wait until the attempt has ended")
+        raise _being_sent(name)
     if hook_deleted:
         raise Conflict(f"hook {row.hook_id} of {name} was deleted; it cannot be sent again")
     if purged:
@@ -79,12 +79,16 @@ def cancel(tx: Tx, actor: Actor, account: AccountId | None, delivery: DeliveryId
     row, *_ = _find(tx, account, delivery)
     name = encode("dlv", delivery)
     if row.status == DeliveryStatus.SENDING:
-        raise Conflict(f"{name} is being sent; wait until the attempt has ended")
+        raise _being_sent(name)
     if row.status != DeliveryStatus.PENDING:
         raise Conflict(f"{name} is {row.status} already; there is nothing to cancel")
     _cancel_and_count(tx, [row], f"cancelled by {actor.user}", actor.user)
     tx.audit(actor, "delivery.cancel", f"delivery {name}", account=row.account_id)
     return deliveries_by_id(tx.conn, [delivery])[delivery]
+
+
+def _being_sent(name: str) -> Conflict:
+    return Conflict(f"{name} is being sent; wait until the attempt has ended")
 
 
 def cancel_waiting(tx: Tx, hook: HookId) -> None:
@@ -93,7 +97,7 @@ def cancel_waiting(tx: Tx, hook: HookId) -> None:
     A part of them now, the rest in later transactions.
     """
     waiting = select(DELIVERY).where(DELIVERY.c.hook_id == hook, is_pending())
-    rows = list(starmap(_row, tx.conn.execute(waiting.limit(_CANCELLED_AT_ONCE))))
+    rows = _read(tx, waiting.limit(_CANCELLED_AT_ONCE))
     _cancel(tx, rows, HOOK_DELETED)
     _count_waiting(tx, hook, -len(rows))
     if len(rows) == _CANCELLED_AT_ONCE or _forget_all_causes(tx, hook) == _CANCELLED_AT_ONCE:
@@ -127,6 +131,10 @@ def _find(
         raise no_delivery(delivery)
     hook_deleted, purged, *columns = found
     return _row(*columns), bool(hook_deleted), bool(purged)
+
+
+def _read(tx: Tx, deliveries: Select[Any]) -> list[DeliveryRow]:
+    return list(starmap(_row, tx.conn.execute(deliveries)))
 
 
 def _due_now(tx: Tx, row: DeliveryRow) -> int:
@@ -193,7 +201,7 @@ def cancel_created(tx: Tx, which: ColumnElement[bool], by: str) -> bool:
     alerts end.
     """
     pending = select(DELIVERY).where(which, is_pending()).limit(_CANCELLED_AT_ONCE)
-    rows = list(starmap(_row, tx.conn.execute(pending)))
+    rows = _read(tx, pending)
     _cancel_and_count(tx, rows, f"cancelled by {by}", by, cause_after_abort())
     return len(rows) == _CANCELLED_AT_ONCE
 
@@ -256,7 +264,7 @@ def _give_up_entries(
     if cause == HELD:
         group = is_open() & (DELIVERY.c.hook_id == hook)
     entries = select(DELIVERY).where(group, DELIVERY.c.id > (after or 0)).order_by(DELIVERY.c.id)
-    found = list(starmap(_row, tx.conn.execute(entries.limit(_CANCELLED_AT_ONCE))))
+    found = _read(tx, entries.limit(_CANCELLED_AT_ONCE))
     if not found and after is None:
         raise no_group(hook, cause)
     old = [row for row in found if row.created_at <= until_ms]
@@ -282,7 +290,7 @@ def cancel_some(
     If there are any, ``scope`` becomes an audit entry; None: the call has one.
     """
     rows = select(DELIVERY).where(DELIVERY.c.id.in_(deliveries), is_pending())
-    pending = list(starmap(_row, tx.conn.execute(rows)))
+    pending = _read(tx, rows)
     _cancel_and_count(tx, pending, f"cancelled by {actor.user}", actor.user)
     if pending and scope is not None:
         audit_cancel(tx, actor, account, scope)
