@@ -14,7 +14,14 @@ from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.ids import AccountId
 from hooktui.domain.roles import Actor, Role
 from hooktui.domain.wire.access import AuditBreak, AuditCheck, AuditHead
-from hooktui.store.audit_key import ChainKey, LastEntry, chain_of, make_chain_key, note_last
+from hooktui.store.audit_key import (
+    ChainKey,
+    LastEntry,
+    chain_of,
+    make_chain_key,
+    newest_entry,
+    note_last,
+)
 from hooktui.store.tables import AUDIT, inserted_id
 from hooktui.store.vault import Vault
 
@@ -72,8 +79,7 @@ def append(conn: Connection, entry: NewAuditEntry, vault: Vault) -> None:
     detectable.
     """
     chain = chain_of(conn, vault)
-    newest = conn.execute(select(AUDIT.c.id, AUDIT.c.hash).order_by(AUDIT.c.id.desc()).limit(1))
-    last, previous = newest.first() or (0, None)
+    last, previous = newest_entry(conn)
     row = row_of(entry, previous, None if chain is None else chain[0])
     made = conn.execute(insert(AUDIT).values(**row._asdict()))
     if chain is not None:
@@ -193,10 +199,8 @@ class TrailState:
 
 def trail_state(conn: Connection, vault: Vault) -> TrailState:
     """Check the end of the trail and its guards without reading all entries."""
-    row = conn.execute(
-        select(AUDIT.c.id, AUDIT.c.hash).order_by(AUDIT.c.id.desc()).limit(1)
-    ).first()
-    head = None if row is None else f"{row[0]}:{row[1].hex()}"
+    last, last_hash = newest_entry(conn)
+    head = None if last_hash is None else f"{last}:{last_hash.hex()}"
     chain = chain_of(conn, vault)
     return TrailState(head, _NO_KEY if chain is None else _end_fault(conn, *chain))
 

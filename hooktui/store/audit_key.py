@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from hooktui.store.tables import AUDIT, AUDIT_CHAIN
 from hooktui.store.vault import ValueMoved, Vault
@@ -60,12 +60,18 @@ class LastEntry:
 
 def make_chain_key(conn: Connection, vault: Vault) -> int:
     """Create the key of a trail, empty or not; return the first entry that it will hash."""
-    last = conn.execute(select(func.max(AUDIT.c.id))).scalar() or 0
+    last, last_hash = newest_entry(conn)
     key = ChainKey(secrets.token_bytes(_KEY_BYTES), last + 1)
-    last_hash = conn.execute(select(AUDIT.c.hash).where(AUDIT.c.id == last)).scalar() or b""
-    mark = key.mark(last, last_hash)
+    mark = key.mark(last, last_hash or b"")
     conn.execute(insert(AUDIT_CHAIN).values(id=1, last=last, mark=mark, sealed=_sealed(key, vault)))
     return key.first
+
+
+def newest_entry(conn: Connection) -> tuple[int, bytes | None]:
+    """Return the id and the hash of the newest entry; 0 and None if there is none."""
+    newest = select(AUDIT.c.id, AUDIT.c.hash).order_by(AUDIT.c.id.desc()).limit(1)
+    row = conn.execute(newest).first()
+    return (0, None) if row is None else (row.id, row.hash)
 
 
 def chain_of(conn: Connection, vault: Vault) -> tuple[ChainKey, LastEntry] | None:
