@@ -95,15 +95,19 @@ def move_along(work: WriteTransaction) -> None:
         ):
             if not work.raw.execute(move, (moved_ms, hook)).rowcount:
                 continue
-            for row in work.raw.execute(find, (hook, max(_MAX_REPORTED - reported, 1))):
-                reported += 1
-                work.notes.mark_due(hook, row[3])
-                state = DeliveryState(
-                    DeliveryStatus.PENDING.value, row[2], row[3], None, row[4], row[5]
-                )
-                work.notes.feed.append(
-                    delivery_item(AccountId(row[1]), hook, DeliveryId(row[0]), state)
-                )
+            reported += _report_moved(work, hook, find, max(_MAX_REPORTED - reported, 1))
+
+
+def _report_moved(work: WriteTransaction, hook: HookId, find: str, max_rows: int) -> int:
+    """Add the deliveries that moved to the feed, and mark the hook due; return how many."""
+    moved = work.raw.execute(find, (hook, max_rows)).fetchall()
+    for delivery, account, attempts, due_ms, duration_ms, reason in moved:
+        state = DeliveryState(
+            DeliveryStatus.PENDING.value, attempts, due_ms, None, duration_ms, reason
+        )
+        work.notes.feed.append(delivery_item(AccountId(account), hook, DeliveryId(delivery), state))
+        work.notes.mark_due(hook, due_ms)
+    return len(moved)
 
 
 def _move_overlaps(work: WriteTransaction, was_ms: int) -> None:
