@@ -162,29 +162,7 @@ class WriteTransaction:
             ]
         change = self.states.get(hook)
         if change is not None:
-            breaker, failing = change.breaker, change.failing
-            failures = {
-                "failures_in_a_row": f"{breaker.failures:d}",
-                "breaker": _text(breaker.stored_state),
-                "breaker_until": _number(breaker.until_ms),
-                "failed_since_success": f"{failing.failed:d}",
-                "failing_since": _number(failing.since_ms),
-            }
-            if change.assumed is not None:
-                known = f"breaker_until IS NOT DISTINCT FROM {_number(change.assumed[0])}"
-                failures = {
-                    name: f"CASE WHEN {known} THEN {value} ELSE {name} END"
-                    for name, value in failures.items()
-                }
-            parts += [f"{name} = {value}" for name, value in failures.items()]
-            if change.last_at:
-                parts += [
-                    f"last_code = {_number(change.last_code)}",
-                    f"last_error = {_text(change.last_error)}",
-                    f"last_at = {change.last_at:d}",
-                ]
-            if change.last_success_at is not None:
-                parts.append(f"last_success_at = {change.last_success_at:d}")
+            parts += _state_assignments(change)
         return ", ".join(parts)
 
     def _feed_statements(self) -> list[str]:
@@ -199,6 +177,33 @@ class WriteTransaction:
             f"SELECT pg_advisory_xact_lock({locks.FEED})",
             f"INSERT INTO feed (at_ms, items, changes) VALUES {', '.join(rows)}",  # noqa: S608
         ]
+
+
+def _state_assignments(change: StateChange) -> list[str]:
+    breaker, failing = change.breaker, change.failing
+    failures = {
+        "failures_in_a_row": f"{breaker.failures:d}",
+        "breaker": _text(breaker.stored_state),
+        "breaker_until": _number(breaker.until_ms),
+        "failed_since_success": f"{failing.failed:d}",
+        "failing_since": _number(failing.since_ms),
+    }
+    if change.assumed is not None:
+        known = f"breaker_until IS NOT DISTINCT FROM {_number(change.assumed[0])}"
+        failures = {
+            name: f"CASE WHEN {known} THEN {value} ELSE {name} END"
+            for name, value in failures.items()
+        }
+    parts = [f"{name} = {value}" for name, value in failures.items()]
+    if change.last_at:
+        parts += [
+            f"last_code = {_number(change.last_code)}",
+            f"last_error = {_text(change.last_error)}",
+            f"last_at = {change.last_at:d}",
+        ]
+    if change.last_success_at is not None:
+        parts.append(f"last_success_at = {change.last_success_at:d}")
+    return parts
 
 
 async def begin(raw: Raw, shared: Shared, *, alone: bool = False) -> WriteTransaction:
