@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import starmap
 from typing import Any, Final, NamedTuple
 
@@ -31,6 +31,7 @@ from hooktui.domain.errors import NotFound
 from hooktui.domain.failure_causes import ALL_GROUPS, HELD, SKIPPED
 from hooktui.domain.hook_failures import waits_for
 from hooktui.domain.ids import AccountId, HookId, encode, time_of
+from hooktui.domain.json_text import Steps, finish
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.undelivered import (
     UndeliveredExample,
@@ -63,6 +64,7 @@ _MAX_COUNTED = 1_000_000
 _FEW_HOOKS = 1_000
 _MIN_COUNTED = 1_000
 """Entries of each group that are counted in any case."""
+_GROUPS_PER_STEP = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,16 +128,14 @@ def list_undelivered(
     """
     pace = Pace(conn)
     groups = _groups(conn, _hooks_of(account), kept_since_ms)
+    totals = pace.run(_total_steps(groups))
     states = _states(conn, account)
     by_hand = _disabled_by_hand(conn, account)
-    totals = UndeliveredTotals()
 
     def wanted() -> Iterator[_Counted]:
-        nonlocal totals
         for number, group in enumerate(groups):
-            if number % 500 == 499:
+            if number % _GROUPS_PER_STEP == _GROUPS_PER_STEP - 1:
                 pace.rest_when_due()
-            totals = _add(totals, group)
             state = _state(group, states, by_hand).name
             if (
                 group.hook in (query.hooks or (group.hook,))
@@ -193,10 +193,7 @@ def no_group(hook: int, cause: str) -> NotFound:
 
 def undelivered_totals(conn: Connection) -> UndeliveredTotals:
     """Return the totals of all accounts."""
-    totals = UndeliveredTotals()
-    for group in _groups(conn, _hooks_of(None)):
-        totals = _add(totals, group)
-    return totals
+    return finish(_total_steps(_groups(conn, _hooks_of(None))))
 
 
 def _hooks_of(account: AccountId | None) -> Select[Any]:
@@ -323,17 +320,23 @@ def _state(group: _Counted, states: dict[str, _State], by_hand: dict[HookId, int
     return state or _OPEN
 
 
-def _add(totals: UndeliveredTotals, group: _Counted) -> UndeliveredTotals:
-    count = totals.count + group.events
-    if group.cause == HELD:
-        return replace(totals, count=count, held=totals.held + group.events)
-    if group.cause == SKIPPED:
-        return replace(totals, count=count, skipped=totals.skipped + group.events)
-    return replace(
-        totals,
+def _total_steps(groups: Sequence[_Counted]) -> Steps[UndeliveredTotals]:
+    count = gave_up = held = skipped = 0
+    for number, group in enumerate(groups):
+        if number % _GROUPS_PER_STEP == _GROUPS_PER_STEP - 1:
+            yield
+        count += group.events
+        gave_up += group.gave_up
+        if group.cause == HELD:
+            held += group.events
+        elif group.cause == SKIPPED:
+            skipped += group.events
+    return UndeliveredTotals(
         count=count,
-        gave_up=totals.gave_up + group.gave_up,
-        retrying=totals.retrying + group.events - group.gave_up,
+        gave_up=gave_up,
+        retrying=count - gave_up - held - skipped,
+        held=held,
+        skipped=skipped,
     )
 
 
