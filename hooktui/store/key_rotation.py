@@ -82,8 +82,8 @@ async def rotate_keys(
     store.vault.add_keys(ring.keys)
     await store.write(_switch_key, actor, newest, counts, ring.place, store.number)
     for table in SEALED:
-        after = 0
-        while after >= 0 and time.monotonic() < end_s:
+        after: int | None = 0
+        while after is not None and time.monotonic() < end_s:
             after = await store.write(_encrypt_again, table, after)
             failpoints.hit("after_reseal_commit")
     before, counts = counts, await store.scan(count_by_key)
@@ -151,8 +151,8 @@ def _by_others(newest: bytes, counts: Mapping[bytes, int]) -> int:
     return sum(values for key, values in counts.items() if key != newest)
 
 
-def _encrypt_again(tx: Tx, table: Table, after: int) -> int:
-    """Encrypt a batch with the newest key; return where to continue (-1: the end)."""
+def _encrypt_again(tx: Tx, table: Table, after: int) -> int | None:
+    """Encrypt a batch with the newest key; return where to continue, None at the end."""
     query = sealed_values(table).where(table.c.id > after, _key_of(table) != tx.vault.sealer)
     found = tx.conn.execute(query.order_by(table.c.id).limit(_AT_ONCE))
     rows = list(starmap(SealedValue, found))
@@ -161,7 +161,7 @@ def _encrypt_again(tx: Tx, table: Table, after: int) -> int:
         encrypted = tx.vault.encrypt(tx.vault.decrypt(row.sealed, *bound_to), *bound_to)
         tx.conn.execute(update(table).where(table.c.id == row.id).values(sealed=encrypted))
     failpoints.hit("before_reseal_commit")
-    return rows[-1].id if len(rows) == _AT_ONCE else -1
+    return rows[-1].id if len(rows) == _AT_ONCE else None
 
 
 def _audit_drop(tx: Tx, actor: Actor, keys: tuple[str, ...]) -> None:
