@@ -197,22 +197,21 @@ class Dialer:
         if len(waiting) == 1 and deadline > monotonic():
             return await self.connect(waiting[0], target.port, until - monotonic()), waiting[0]
         head_start_s = min(_HEAD_START_S, max(until - monotonic(), 0) / len(waiting))
-        fault = ExchangeFailure(
-            ErrorClass.CONNECT_TIMEOUT, f"no time left to connect to {target.host}"
-        )
-        failed = second = False
+        fault: ExchangeFailure | None = None
+        second = False
         tasks: dict[asyncio.Task[socket.socket], Address] = {}
         try:
             while waiting or tasks:
                 left_s = until - monotonic()
                 if waiting and left_s > 0:
                     if tasks and not second:
-                        second = self._second_dials < MAX_SECOND_DIALS
-                        self._second_dials += second
-                    if tasks and not second:
-                        (hanging,) = tasks.values()
-                        fault, failed = _hangs(hanging, target.port), True
-                        _give_up(tasks)
+                        if self._second_dials < MAX_SECOND_DIALS:
+                            self._second_dials += 1
+                            second = True
+                        else:
+                            (hanging,) = tasks.values()
+                            fault = _hangs(hanging, target.port)
+                            _give_up(tasks)
                     address = waiting.pop(0)
                     limit_s = min(2 * head_start_s, left_s) if len(waiting) > 1 else left_s
                     connecting = self.connect(address, target.port, limit_s)
@@ -230,7 +229,7 @@ class Dialer:
                     except ConnectError as failure:
                         if failure.fault.error is ErrorClass.ADDRESS_REFUSED:
                             raise
-                        fault, failed = failure.fault, True
+                        fault = failure.fault
                     except MachineShort as missing:
                         if missing.condition is not Condition.PORTS:
                             raise
@@ -241,9 +240,10 @@ class Dialer:
         finally:
             self._second_dials -= second
             _give_up(tasks)
-        if short is not None and not failed:
+        if fault is None and short is not None:
             raise short
-        raise ConnectError(fault)
+        no_time = f"no time left to connect to {target.host}"
+        raise ConnectError(fault or ExchangeFailure(ErrorClass.CONNECT_TIMEOUT, no_time))
 
     async def connect(self, address: Address, port: int, timeout_s: float) -> socket.socket:
         """Return a socket that is connected to an address that passed `check`.
