@@ -145,9 +145,9 @@ class Changes:
                 async with self._engine.connect() as conn:
                     return await self._transact(conn, change, committing)
             except Exception as error:
-                if committing and is_lost(error):
-                    raise outcome_unknown() from error
                 lost = is_lost(error)
+                if lost and committing:
+                    raise outcome_unknown() from error
                 again = lost or (may_repeat(error) and tries < TRIES)
                 if _too_late(give_up_s, tries, lost=lost) or not again:
                     raise _plain(error, self._target) from error

@@ -107,11 +107,12 @@ class Writer:
                     await work.find_feed_end()
             except Exception as error:
                 await self._clean(error)
-                if committing and is_lost(error):
+                lost, closing = is_lost(error), self.queue.closing
+                if lost and committing:
                     failure: Exception = outcome_unknown()
-                elif is_lost(error) and tries == 1 and not self.queue.closing:
+                elif lost and tries == 1 and not closing:
                     continue  # this process may have been stopped for longer than others wait
-                elif (is_lost(error) or isinstance(error, Unavailable)) and not self.queue.closing:
+                elif (lost or isinstance(error, Unavailable)) and not closing:
                     batch = await self._after_a_pause(batch, explain(error, self._target))
                     continue
                 elif may_repeat(error) and tries < TRIES:
@@ -126,10 +127,10 @@ class Writer:
                 return
             self.queue.heartbeat.finish()
             self._waits = waits()
-            await self._answer_all(work, batch)
+            await self._complete(work, batch)
             return
 
-    async def _answer_all(self, work: WriteTransaction, batch: Sequence[Operation[Any]]) -> None:
+    async def _complete(self, work: WriteTransaction, batch: Sequence[Operation[Any]]) -> None:
         try:
             await self._committed(work)
         except Exception:  # it is stored; polling finds the side effects
