@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import Connection, text
@@ -104,15 +104,13 @@ def restore(
         draft = restore_draft(database)
         _remove(draft)
         try:
-            counts = _prepare(draft, source, vault, actor, progress)
+            restored = _prepare(database, source, vault, actor, progress)
             previous = _switch(database, draft)
         finally:
             _remove(draft)
     finally:
         lock.release()
-    return Restored(
-        source.name, str(database), None if previous is None else str(previous), *counts
-    )
+    return restored if previous is None else replace(restored, kept=str(previous))
 
 
 def unfinished(database: Path) -> list[Path]:
@@ -165,11 +163,15 @@ def _switch(database: Path, draft: Path) -> Path | None:
 
 
 def _prepare(
-    draft: Path, source: BackupSource, vault: Vault, actor: Actor, progress: Callable[[str], None]
-) -> tuple[str | None, int, int, int, int, str | None]:
-    """Create the draft; return the schema it had, if that was older, and its counts."""
+    database: Path,
+    source: BackupSource,
+    vault: Vault,
+    actor: Actor,
+    progress: Callable[[str], None],
+) -> Restored:
+    """Create the draft; return its content, as if there were no database yet."""
     source.check_kind()
-    file = source.name
+    file, draft = source.name, restore_draft(database)
     room, need = free_bytes(draft.parent), source.size + RESERVE_BYTES
     if room < need:
         raise DiskFull(
@@ -190,7 +192,17 @@ def _prepare(
     except (sqlite3.Error, DBAPIError, OSError) as error:
         raise Refused(f"{file} cannot be restored: {error}; use another backup") from error
     sync(draft)
-    return migrated_from, events, deliveries, waiting, hooks, optional_rfc3339(newest)
+    return Restored(
+        file=file,
+        database=str(database),
+        kept=None,
+        migrated_from=migrated_from,
+        events=events,
+        deliveries=deliveries,
+        waiting=waiting,
+        hooks=hooks,
+        newest_event_at=optional_rfc3339(newest),
+    )
 
 
 def _check_ours(copy: sqlite3.Connection, file: str) -> None:
