@@ -114,7 +114,8 @@ class AlertLook:
         key = key_of(AlertType.DISK_LOW)
         alert = known.get(key)
         if disk is None:  # the database was moved there
-            result.ended += [] if alert is None else [(alert.id, Resolution.CLEARED)]
+            if alert is not None:
+                result.ended.append((alert.id, Resolution.CLEARED))
         elif alert is None and disk.free < LOW_DISK * disk.reserve:
             subject = AlertSubject(AlertType.DISK_LOW, key, _FIRST_ACCOUNT)
             result.opened.append(FoundOpening(subject, {"disk": fields_of(disk)}))

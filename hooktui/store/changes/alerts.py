@@ -382,19 +382,17 @@ def _open_steps(
 ) -> Steps[int]:
     """Open an alert, or let an open one grow; announce it if that is due; return its id."""
     before = newest_alert(tx.conn, subject.key)
-    status = None if before is None else before.status
     if before is not None and before.facts.get(REASON) == RETRYING:
-        status = replace(before.status, count=0)  # those that now give up were counted
+        # Those that now give up were counted.
+        before = replace(before, status=replace(before.status, count=0))
+    status = None if before is None else before.status
     after = after_opening(status, count, tx.rules, tx.now_ms, SERVER.user)
-    if (
-        before is not None
-        and status is not None
-        and (status.state is not AlertState.RESOLVED or is_reopened(status, tx.rules, tx.now_ms))
-    ):
+    was_open = before is not None and before.status.state is not AlertState.RESOLVED
+    if before is not None and (was_open or is_reopened(before.status, tx.rules, tx.now_ms)):
         record = _save(tx, replace(before, facts={**before.facts, **facts}), after)
     else:
         record = _insert(tx, subject, after, facts)
-    if status is None or status.state is AlertState.RESOLVED:
+    if not was_open:
         record = yield from _announce_steps(tx, record)
     return record.id
 
