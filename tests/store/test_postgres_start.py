@@ -70,6 +70,13 @@ async def test_the_copy_of_a_home_takes_no_delivery_of_a_running_server(
     await third.close()
 
 
+# Red when anything else than ASCII in the file ends the start: its leases end by themselves.
+async def test_a_damaged_lease_of_a_home_does_not_prevent_a_start(url: str, tmp_path: Path) -> None:
+    (tmp_path / "hooktui.lease").write_bytes(b"12\xff\n")
+    store = await open_store(url, tmp_path)
+    await store.close()
+
+
 async def test_a_server_with_another_key_file_is_refused_and_told_what_to_do(
     servers: Servers, tmp_path: Path
 ) -> None:

@@ -91,7 +91,7 @@ class Home(HomeLock):
         """
         super().acquire()
         try:
-            text = self._lease.read_text(encoding="ascii").strip()
+            text = self._lease.read_text(encoding="ascii", errors="replace").strip()
         except FileNotFoundError:
             return
         self.token_before = int(text) if text.isdecimal() else None
