@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -117,27 +117,7 @@ class Sender:
             failpoints.hit("after_send_before_record")
             if redaction.may_echo(exchange, fixed.own_secrets):
                 exchange = await _masked(exchange, fixed.own_secrets, hook)
-            retry_after_s = None
-            if exchange.retry_after is not None:
-                retry_after_s = parse_retry_after_s(exchange.retry_after, self._clock())
-            decision = after_exchange(
-                claim.retry_state,
-                exchange,
-                hook.settings.retry_schedule_s,
-                self._chance(),
-                retry_after_s,
-            )
-            return AttemptResult(
-                claim=claim,
-                exchange=exchange,
-                decision=decision,
-                started_at_ms=started_at_ms,
-                finished_at_ms=max(self._clock(), started_at_ms),
-                retry_after_s=retry_after_s,
-                secret_ids=tuple([secret.id for secret in secrets]),
-                concerns_breaker=alone or exchange.error is None or not shows_overload(exchange),
-                url=hook.settings.url,
-            )
+            return self._decided(hook, claim, exchange, secrets, started_at_ms, alone=alone)
         except MachineShort:
             raise
         except Exception as error:
@@ -147,6 +127,39 @@ class Sender:
             _log.exception("attempt of delivery %d failed inside", claim.delivery)
             detail = f"internal error: {type(error).__name__}"
             return self.interrupted(claim, started_at_ms, detail)  # does not count as a retry
+
+    def _decided(
+        self,
+        hook: LiveHook,
+        claim: ClaimedDelivery,
+        exchange: Exchange,
+        secrets: Sequence[LiveSecret],
+        started_at_ms: int,
+        *,
+        alone: bool,
+    ) -> AttemptResult:
+        """Return the result of an exchange, with the decision on a retry."""
+        retry_after_s = None
+        if exchange.retry_after is not None:
+            retry_after_s = parse_retry_after_s(exchange.retry_after, self._clock())
+        decision = after_exchange(
+            claim.retry_state,
+            exchange,
+            hook.settings.retry_schedule_s,
+            self._chance(),
+            retry_after_s,
+        )
+        return AttemptResult(
+            claim=claim,
+            exchange=exchange,
+            decision=decision,
+            started_at_ms=started_at_ms,
+            finished_at_ms=max(self._clock(), started_at_ms),
+            retry_after_s=retry_after_s,
+            secret_ids=tuple([secret.id for secret in secrets]),
+            concerns_breaker=alone or exchange.error is None or not shows_overload(exchange),
+            url=hook.settings.url,
+        )
 
     def interrupted(self, claim: ClaimedDelivery, started_at_ms: int, detail: str) -> AttemptResult:
         """Return the result of an attempt that was cut off before its response."""
