@@ -224,8 +224,9 @@ class Dialer:
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 for task in ended:
+                    accepting = tasks.pop(task)
                     try:
-                        sock = task.result()
+                        return task.result(), accepting
                     except ConnectError as failure:
                         if failure.fault.error is ErrorClass.ADDRESS_REFUSED:
                             raise
@@ -234,9 +235,6 @@ class Dialer:
                         if missing.condition is not Condition.PORTS:
                             raise
                         short = missing  # of ports to this address; the next may have some
-                    else:
-                        return sock, tasks.pop(task)
-                    del tasks[task]
         finally:
             self._second_dials -= second
             _give_up(tasks)
