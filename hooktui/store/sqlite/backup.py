@@ -81,7 +81,10 @@ class Backups:
 
     async def _copied(self, stopped: Callable[[], bool]) -> DatabaseCopy:
         abandoned = False
-        gone: Callable[[], bool] = lambda: abandoned or stopped()  # noqa: E731
+
+        def gone() -> bool:
+            return abandoned or stopped()
+
         work = partial(copy_database, self._database, self._reserve, gone)
         copying = asyncio.get_running_loop().run_in_executor(self._pool, work)
         try:
