@@ -95,25 +95,30 @@ class LiveHooks:
         for hook, live in sorted(changed.items()):
             old = self._hooks.get(hook)
             if old is not None:
-                self._counts[old.account] -= 1
-                self.filtered -= old.filter is not None
-                self._subscribers.pop(old.account, None)
-                new_names = () if live is None else _names(live)
-                for name in _names(old):
-                    if name not in new_names:
-                        self._by_name[old.account, name].remove(hook)
-                self.alert_hooks.discard(hook)
-            if live is None:
-                self._hooks.pop(hook, None)
-                continue
-            self._hooks[hook] = live
-            self._counts[live.account] += 1
-            self.filtered += live.filter is not None
-            self._subscribers.pop(live.account, None)
-            if is_alert_path(live.subscriptions):
-                self.alert_hooks.add(hook)
-            for name in _names(live):
-                self._by_name.setdefault((live.account, name), _Named()).put(live)
+                self._unindex(old, () if live is None else _names(live))
+            if live is not None:
+                self._hooks[hook] = live
+                self._index(live)
+            elif old is not None:
+                del self._hooks[hook]
+
+    def _unindex(self, old: LiveHook, new_names: Sequence[str]) -> None:
+        self._counts[old.account] -= 1
+        self.filtered -= old.filter is not None
+        self._subscribers.pop(old.account, None)
+        for name in _names(old):
+            if name not in new_names:
+                self._by_name[old.account, name].remove(old.id)
+        self.alert_hooks.discard(old.id)
+
+    def _index(self, live: LiveHook) -> None:
+        self._counts[live.account] += 1
+        self.filtered += live.filter is not None
+        self._subscribers.pop(live.account, None)
+        for name in _names(live):
+            self._by_name.setdefault((live.account, name), _Named()).put(live)
+        if is_alert_path(live.subscriptions):
+            self.alert_hooks.add(live.id)
 
     def count(self, account: AccountId) -> int:
         """Return how many hooks an account has."""
