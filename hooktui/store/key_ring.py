@@ -115,8 +115,7 @@ def find_keys(key_file: Path, *, database_is_new: bool = False) -> KeyRing:
             text = credential.read_text(encoding="ascii", errors="replace")
         except OSError as error:
             raise KeyProblem(f"cannot read {credential}: {error.strerror}") from error
-        keys = parse_keys(text, f"the systemd credential {credential}")
-        return KeyRing("credential", str(credential), tuple(keys))
+        return _ring_of_credential(text, str(credential))
     if not os.path.lexists(key_file) and _PROCESS.variable:
         _log.warning(
             "the keys come from the environment (%s), which more programs can read than"
@@ -134,8 +133,12 @@ def hold_credential(text: str, place: str) -> None:
     Raises:
         KeyProblem: the text holds no keys.
     """
+    _PROCESS.credential = _ring_of_credential(text, place)
+
+
+def _ring_of_credential(text: str, place: str) -> KeyRing:
     keys = parse_keys(text, f"the systemd credential {place}")
-    _PROCESS.credential = KeyRing("credential", place, tuple(keys))
+    return KeyRing("credential", place, tuple(keys))
 
 
 def hold_variable(environ: Mapping[str, str]) -> None:
