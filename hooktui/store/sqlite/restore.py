@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -238,18 +238,16 @@ def _migrate(conn: Connection, vault: Vault, progress: Callable[[str], None]) ->
         return None
     progress("migrating the copy to the schema of this version")
     revision = str(conn.execute(text("SELECT version_num FROM alembic_version")).scalar())
-    conn.exec_driver_sql("BEGIN IMMEDIATE")
-    upgrade(conn, lambda: vault)
-    conn.exec_driver_sql("COMMIT")
+    with _transaction(conn):
+        upgrade(conn, lambda: vault)
     return revision
 
 
 def _note(conn: Connection, vault: Vault, actor: Actor, file: str) -> None:
     """Record the origin of the data in the audit trail of the copy."""
-    conn.exec_driver_sql("BEGIN IMMEDIATE")
     entry = audit.NewAuditEntry(at_ms=now_ms(), actor=actor, action="restore", target=file)
-    audit.append(conn, entry, vault)
-    conn.exec_driver_sql("COMMIT")
+    with _transaction(conn):
+        audit.append(conn, entry, vault)
 
 
 def _restart_feed(conn: Connection) -> None:
@@ -258,13 +256,20 @@ def _restart_feed(conn: Connection) -> None:
     The time in ms is ahead of all numbers because fewer than a thousand rows a second are written.
     The newest row stays, with that number: its time says when the store was last written.
     """
+    with _transaction(conn):
+        conn.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = 'feed'")
+        conn.execute(_SKIP_NUMBERS, {"now": now_ms()})
+        conn.exec_driver_sql("DELETE FROM feed WHERE pos < (SELECT max(pos) FROM feed)")
+        conn.exec_driver_sql(
+            "UPDATE feed SET pos = (SELECT seq FROM sqlite_sequence WHERE name = 'feed')"
+        )
+
+
+@contextmanager
+def _transaction(conn: Connection) -> Iterator[None]:
+    """Commit at the end of the block; after an error the copy is removed."""
     conn.exec_driver_sql("BEGIN IMMEDIATE")
-    conn.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = 'feed'")
-    conn.execute(_SKIP_NUMBERS, {"now": now_ms()})
-    conn.exec_driver_sql("DELETE FROM feed WHERE pos < (SELECT max(pos) FROM feed)")
-    conn.exec_driver_sql(
-        "UPDATE feed SET pos = (SELECT seq FROM sqlite_sequence WHERE name = 'feed')"
-    )
+    yield
     conn.exec_driver_sql("COMMIT")
 
 
