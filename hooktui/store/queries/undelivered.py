@@ -87,6 +87,11 @@ class _Counted(NamedTuple):
     newest: int
     is_estimate: bool = False
 
+    @property
+    def retrying(self) -> int:
+        """How many have not given up; held and skipped events are counted apart."""
+        return 0 if self.cause in (HELD, SKIPPED) else self.events - self.gave_up
+
 
 class _State(NamedTuple):
     """The state of a group: that of its alert, or of a hook that a user disabled."""
@@ -204,7 +209,7 @@ def _groups(conn: Connection, hooks: Select[Any], kept_since_ms: int = 0) -> lis
     counted = _counted(conn, hooks)
     retrying = Counter[HookId]()
     for group in counted:
-        retrying[group.hook] += group.events - group.gave_up
+        retrying[group.hook] += group.retrying
     return [*counted, *_without_entries(conn, hooks, retrying, kept_since_ms)]
 
 
@@ -321,22 +326,19 @@ def _state(group: _Counted, states: dict[str, _State], by_hand: dict[HookId, int
 
 
 def _total_steps(groups: Sequence[_Counted]) -> Steps[UndeliveredTotals]:
-    count = gave_up = held = skipped = 0
+    count = gave_up = retrying = held = skipped = 0
     for number, group in enumerate(groups):
         if number % _GROUPS_PER_STEP == _GROUPS_PER_STEP - 1:
             yield
         count += group.events
         gave_up += group.gave_up
+        retrying += group.retrying
         if group.cause == HELD:
             held += group.events
         elif group.cause == SKIPPED:
             skipped += group.events
     return UndeliveredTotals(
-        count=count,
-        gave_up=gave_up,
-        retrying=count - gave_up - held - skipped,
-        held=held,
-        skipped=skipped,
+        count=count, gave_up=gave_up, retrying=retrying, held=held, skipped=skipped
     )
 
 
@@ -362,7 +364,6 @@ def _shown(
         if state.alert is None and state is not _OPEN:
             state = state._replace(by=_user_at(conn, group.hook, by_hand[group.hook]))
         example = deliveries.get(group.newest) if group.cause != SKIPPED else None
-        has_entries = group.cause not in (HELD, SKIPPED)
         shown.append(
             UndeliveredGroup(
                 hook=group.hook,
@@ -370,7 +371,7 @@ def _shown(
                 cause=group.cause,
                 count=group.events,
                 gave_up=group.gave_up,
-                retrying=group.events - group.gave_up if has_entries else 0,
+                retrying=group.retrying,
                 count_is_estimate=group.is_estimate,
                 oldest_at=_created(conn, deliveries, group.oldest),
                 newest_at=_created(conn, deliveries, group.newest),
