@@ -16,7 +16,6 @@ from sqlalchemy import (
     insert,
     literal_column,
     not_,
-    or_,
     select,
     update,
 )
@@ -55,6 +54,7 @@ from hooktui.store.queries.replay_candidates import first_cursor
 from hooktui.store.queries.replays import (
     IS_RUNNING,
     get_replay,
+    is_free,
     no_replay,
     replay_row,
     stored_selection,
@@ -358,12 +358,12 @@ def take_replays(tx: Tx, token: int, server: str) -> list[int]:
 
     Return those that were taken.
     """
-    free = or_(REPLAY.c.lease_until.is_(None), REPLAY.c.lease_until <= tx.now_ms)
+    free = is_free(tx.now_ms)
     abandoned = REPLAY.c.lease_until < tx.now_ms - ABANDONED_MS
-    rows = tx.conn.execute(select(REPLAY).where(IS_RUNNING, free, abandoned)).all()
+    rows = tx.conn.execute(select(REPLAY).where(*free, abandoned)).all()
     for row in starmap(replay_row, rows):
         _pause_itself(tx, row, ABANDONED)
-    taken = update(REPLAY).where(IS_RUNNING, free)
+    taken = update(REPLAY).where(*free)
     values = {"owner_token": token, "server": server, "lease_until": tx.now_ms + LEASE_MS}
     found = tx.conn.execute(taken.values(values).returning(REPLAY.c.id)).scalars().all()
     failpoints.hit("before_replay_lease_commit")

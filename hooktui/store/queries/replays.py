@@ -9,7 +9,7 @@ from itertools import starmap
 from typing import Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, func, literal_column, or_, select
 
 from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
@@ -289,11 +289,14 @@ class RunningReplay:
 
 def may_be_taken(conn: Connection, now: int) -> bool:
     """Return whether a running replay has no live lease."""
-    free = select(REPLAY.c.id).where(
-        IS_RUNNING,
-        or_(REPLAY.c.lease_until.is_(None), REPLAY.c.lease_until <= now),
-    )
+    free = select(REPLAY.c.id).where(*is_free(now))
     return conn.execute(free.limit(1)).first() is not None
+
+
+def is_free(now_ms: int) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of a running replay without a live lease."""
+    until = REPLAY.c.lease_until
+    return IS_RUNNING, or_(until.is_(None), until <= now_ms)
 
 
 def replays_of(conn: Connection, token: int, known: Collection[int] = ()) -> list[RunningReplay]:
