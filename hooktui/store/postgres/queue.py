@@ -209,21 +209,8 @@ class Claim(Operation[list[ClaimedDelivery]]):
                 by_age.append(operation)
             else:
                 by_tries.append(operation)
-        none_due_before = (work.now_ms, 0)
-        await _claim(
-            work,
-            sql.CLAIM_FIRST_TRIES,
-            [(operation, operation.start.first) for operation in by_tries],
-        )
-        by_tries = [operation for operation in by_tries if operation.room]
-        for operation in by_tries:
-            operation.start.first = none_due_before
-        await _claim(
-            work, sql.CLAIM_RETRIES, [(operation, operation.start.again) for operation in by_tries]
-        )
-        for operation in by_tries:
-            if operation.room:
-                operation.start.again = none_due_before
+        if by_tries:
+            await _claim_by_tries(work, by_tries)
         if by_age:
             chosen += await _oldest_due(work, by_age)
         if chosen:
@@ -256,12 +243,25 @@ class Claim(Operation[list[ClaimedDelivery]]):
             self.start.first = position
 
 
+async def _claim_by_tries(work: WriteTransaction, claims: Sequence[Claim]) -> None:
+    """Lease first attempts, then retries where there is room; the next claims start after them."""
+    none_due_before = (work.now_ms, 0)
+    await _claim(work, sql.CLAIM_FIRST_TRIES, [(claim, claim.start.first) for claim in claims])
+    claims = [claim for claim in claims if claim.room]
+    if not claims:
+        return
+    for claim in claims:
+        claim.start.first = none_due_before
+    await _claim(work, sql.CLAIM_RETRIES, [(claim, claim.start.again) for claim in claims])
+    for claim in claims:
+        if claim.room:
+            claim.start.again = none_due_before
+
+
 async def _claim(
     work: WriteTransaction, statement: str, claims: Sequence[tuple[Claim, tuple[int, int]]]
 ) -> None:
     """Lease for claims that start at these positions."""
-    if not claims:
-        return
     hooks, limit, *starts = columns([(one.hook, one.room, *start) for one, start in claims], 4)
     lease = (work.lease.token, work.lease.until_ms)
     for row in await work.raw.fetch(statement, hooks, limit, work.now_ms, *lease, *starts):
