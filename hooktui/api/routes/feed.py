@@ -99,9 +99,8 @@ def feed_filter_of(parsed: Filter | None) -> FeedFilter | None:
                     fits = yield from parsed.match_once_steps(subject, now)
                 yield item, fits
 
-    chosen = (term.values for term in quick.terms if term.key is FilterKey.ID and not term.negated)
-    ids = next(chosen, None)
-    return FeedFilter(passing, None if ids is None else tuple(map(str, ids)))
+    ids = next(iter(quick.required(FilterKey.ID)), None)
+    return FeedFilter(passing, None if ids is None else tuple(map(str, ids.values)))
 
 
 MAX_WAIT_S = 30.0

@@ -238,6 +238,10 @@ class Filter:
         values = (value for term in self.terms for value in term.values)
         return sum(value.weight if isinstance(value, Pattern) else 1 for value in values)
 
+    def required(self, key: FilterKey) -> list[Term]:
+        """Return the terms that are not negated and test a property."""
+        return [term for term in self.terms if term.key is key and not term.negated]
+
     def matches(self, subject: Subject, now_ms: int) -> bool:
         """Return whether all terms hold; ``since:10m`` counts from ``now_ms``."""
         return finish(self.match_steps(subject, now_ms))

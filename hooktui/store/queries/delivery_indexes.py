@@ -79,9 +79,8 @@ def key_scan(conn: Connection, account: AccountId, query: DeliveryQuery, now_ms:
     if query.event is not None:
         chosen = [DELIVERY.c.event_id == query.event, _plus_account(account), *_times(query)]
         return KeyScan(chosen, None, query, parsed)
-    ids = next((term for term in parsed.terms if _is_any(term, FilterKey.ID)), None)
-    if ids is not None:
-        of_ids = any_of([filter_sql.has_id(str(value)) for value in ids.values])
+    for term in parsed.required(FilterKey.ID):
+        of_ids = any_of([filter_sql.has_id(str(value)) for value in term.values])
         return KeyScan([of_ids, _plus_account(account), *_times(query)], None, query, parsed)
     if filter_sql.only_waiting(query.status, parsed) and _few_wait(conn, account):
         of_hooks = DELIVERY.c.hook_id.in_(_hooks(account, query.hook))
@@ -211,10 +210,6 @@ def _count(conn: Connection, rows: Select[Any], max_rows: int) -> int:
     """Return how many rows there are; no more are read than a maximum."""
     counted = select(func.count()).select_from(rows.limit(max_rows).subquery())
     return conn.execute(counted).scalar_one()
-
-
-def _is_any(term: Term, key: FilterKey) -> bool:
-    return term.key is key and not term.negated
 
 
 def _few_wait(conn: Connection, account: AccountId) -> bool:

@@ -70,7 +70,7 @@ def list_events(
     if q is not None and q.terms:
         bounds += [EVENT.c.id >= floor_at(ms) for ms in _borders(q, FilterKey.SINCE, now)]
         bounds += [EVENT.c.id < ceiling_at(ms) for ms in _borders(q, FilterKey.UNTIL, now)]
-        bounds += [EVENT.c.id.in_(_ids(term)) for term in q.terms if _chooses_ids(term)]
+        bounds += [EVENT.c.id.in_(_ids(term)) for term in q.required(FilterKey.ID)]
         if needs_body(q):
             columns.append(EVENT.c.body)
         keep = _fits(q, now)
@@ -204,10 +204,6 @@ def _borders(query: Filter, key: FilterKey, now: int) -> list[int]:
     return [
         border_ms(value, now) for value in values if isinstance(value, RelativeTime | AbsoluteTime)
     ]
-
-
-def _chooses_ids(term: Term) -> bool:
-    return term.key is FilterKey.ID and not term.negated
 
 
 def _ids(term: Term) -> list[int]:
