@@ -19,9 +19,9 @@ from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import HookId
 from hooktui.store.contract import ClaimedDelivery
 from hooktui.store.postgres import connections as connecting
-from hooktui.store.postgres import writer
+from hooktui.store.postgres import retention, writer
 from hooktui.store.postgres.connections import parse_database_url
-from hooktui.store.postgres.locks import SERVERS
+from hooktui.store.postgres.locks import RETENTION, SERVERS
 from hooktui.store.postgres.pools import Queries
 from hooktui.store.postgres.queue import Release
 from hooktui.store.postgres.transaction import Shared, WriteTransaction
@@ -143,6 +143,42 @@ async def test_a_change_and_a_call_whose_session_ended_late_run_again(
     monkeypatch.setattr(writer, "begin", end_once)
     (accepted,) = await emit(store)
     assert (len(ended), accepted.deliveries) == (1, 1)
+
+
+# Red when the driver's text is logged: a time that has passed has none.
+async def test_background_work_that_hangs_logs_why(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(connecting, "_patience_s", lambda _: 2.0)
+    monkeypatch.setattr(retention, "FIRST_TRIMMED_S", 0)
+    monkeypatch.setattr(retention, "HELD_EVERY_S", 0.1)
+    store = await servers.another()
+    stopped: list[int] = []
+    try:
+        async with connected(servers.url) as raw:
+            sessions = (
+                "SELECT pid FROM pg_locks WHERE locktype = 'advisory'"
+                f" AND classid = {RETENTION >> 32} AND objid = {RETENTION & 0xFFFF_FFFF}"
+                " UNION SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+                " OR query LIKE 'SELECT pg_notify%'"
+            )
+
+            async def both() -> list[int]:
+                pids = [row[0] for row in await raw.fetch(sessions)]
+                return pids if len(pids) == 2 else []
+
+            stopped = await until(both)
+            for pid in stopped:
+                os.kill(pid, signal.SIGSTOP)
+        await emit(store)
+        for line in (
+            "retention failed (the connection to the database was lost (no response in time))",
+            "reading the changes of other servers failed: no response in time",
+        ):
+            await until(lambda line=line: line in caplog.text)
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
 
 
 # Red when it is an internal error: producers do not repeat a 500.

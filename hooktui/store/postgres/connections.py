@@ -236,7 +236,7 @@ async def _connect_to_any(target: DatabaseAddress, patience_s: float | None) -> 
         try:
             raw = await open_one(host=name, port=port, target_session_attrs="read-write")
         except (OSError, pg.CannotConnectNowError, pg.TargetServerAttributeNotMatched) as error:
-            failed.append(f"{_shown(host)}: {_words(error)}")
+            failed.append(f"{_shown(host)}: {reason_of(error)}")
             last = error
             continue
         if target.hosts[0] not in (order[0], host):  # another connection left this host meanwhile
@@ -355,7 +355,7 @@ def explain(error: Exception, target: DatabaseAddress) -> Exception:
         )
     if isinstance(cause, pg.InsufficientPrivilegeError):
         return Unavailable(
-            f"{where}: {_words(cause)}; this user needs CREATE on the schema public before the"
+            f"{where}: {reason_of(cause)}; this user needs CREATE on the schema public before the"
             " first start, and owns all tables of hooktui"
         )
     if isinstance(cause, pg.ReadOnlySQLTransactionError):
@@ -365,16 +365,16 @@ def explain(error: Exception, target: DatabaseAddress) -> Exception:
         )
     if isinstance(cause, pg.InvalidSchemaNameError):
         return Unavailable(
-            f"{where}: {_words(cause)}; create the schema that search_path names for this user"
+            f"{where}: {reason_of(cause)}; create the schema that search_path names for this user"
         )
     if is_lost(cause):
-        return Unavailable(f"the connection to {where} was lost ({_words(cause)}); try again")
-    return Unavailable(f"{where} reported an error: {_words(cause)}")
+        return Unavailable(f"the connection to {where} was lost ({reason_of(cause)}); try again")
+    return Unavailable(f"{where} reported an error: {reason_of(cause)}")
 
 
 def _connect_error(target: DatabaseAddress, error: Exception) -> Unavailable:
     # Whatever it is, it may begin under a running server, and nothing was stored: producers repeat.
-    where, words = target.shown, _words(error)
+    where, words = target.shown, reason_of(error)
     if isinstance(error, pg.InvalidPasswordError | pg.InvalidAuthorizationSpecificationError):
         return Unavailable(f"{where} rejected the login: {words}; check user and password")
     if isinstance(error, pg.InvalidCatalogNameError):
@@ -397,7 +397,8 @@ def _unreadable(target: DatabaseAddress) -> str | None:
     return next((file for file in files if not os.access(file, os.R_OK)), None)
 
 
-def _words(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """Return an error of the driver in a few words; some have no text."""
     if isinstance(error, TimeoutError):
         return "no response in time"
     if isinstance(error, pg.TargetServerAttributeNotMatched):

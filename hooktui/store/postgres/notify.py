@@ -22,7 +22,7 @@ from hooktui.domain.live_hook import LiveHook
 from hooktui.store.live_hooks import load_live_hooks
 from hooktui.store.postgres import sql
 from hooktui.store.postgres.clock import DatabaseClock
-from hooktui.store.postgres.connections import FAULTS, Raw, waits
+from hooktui.store.postgres.connections import FAULTS, Raw, reason_of, waits
 from hooktui.store.postgres.due_bounds import LOOK_UP_EVERY_S
 from hooktui.store.queries.engine import is_paused
 from hooktui.store.vault import ID_BYTES, Vault
@@ -96,7 +96,9 @@ class Hints:
                 try:
                     await self._follow(raw)
                 except (HooktuiError, *FAULTS) as error:
-                    _log.warning("reading the changes of other servers failed: %s", error)
+                    _log.warning(
+                        "reading the changes of other servers failed: %s", reason_of(error)
+                    )
                 except Exception:  # keep polling after any error
                     _log.exception("reading the changes of other servers failed")
                 finally:

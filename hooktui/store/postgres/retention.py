@@ -21,7 +21,7 @@ from hooktui.store.planning.retention import (
     paced,
 )
 from hooktui.store.postgres import locks, sql
-from hooktui.store.postgres.connections import FAULTS, Raw
+from hooktui.store.postgres.connections import FAULTS, Raw, reason_of
 from hooktui.store.postgres.pools import run_over
 from hooktui.store.postgres.transaction import Operation, WriteTransaction
 
@@ -132,7 +132,8 @@ class RetentionWorker:
                 await raw.execute(f"SET idle_session_timeout = '{SILENT_S}s'")
             await self._work_while_locked(raw)
         except FAULTS as error:
-            raise Unavailable(f"the connection to the database was lost ({error})") from error
+            reason = reason_of(error)
+            raise Unavailable(f"the connection to the database was lost ({reason})") from error
         finally:
             await raw.close()
 
