@@ -151,6 +151,17 @@ class WriteQueue:
         self.waiting_bytes += operation.size_bytes
         self._arrived.set()
 
+    def withdraw(self, concerns: Callable[[Any], bool]) -> list[Any]:
+        """Remove and return the waiting operations that a condition selects."""
+        removed = [operation for operation in self._waiting if concerns(operation)]
+        if removed:
+            self._waiting = deque(
+                [operation for operation in self._waiting if not concerns(operation)]
+            )
+            self._waiting_rows -= sum(operation.weight for operation in removed)
+            self.waiting_bytes -= sum(operation.size_bytes for operation in removed)
+        return removed
+
     def complete(self, batch: Sequence[Operation[Any]]) -> None:
         """Give each operation of a committed batch its result or its own error."""
         if self.heartbeat.age_s > LATE_S:

@@ -145,6 +145,79 @@ async def test_a_change_and_a_call_whose_session_ended_late_run_again(
     assert (len(ended), accepted.deliveries) == (1, 1)
 
 
+# Red when they are tried again: behind a database that hangs a producer waited for 24 s, not 12 s.
+async def test_events_behind_a_transaction_that_hangs_fail_with_it(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "_patience_s", lambda _: 2.0)
+    store = await servers.another()
+    await make_hook(store)
+    pid = store._writers[0]._raw.get_server_pid()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        first = asyncio.create_task(emit(store))
+        await until(lambda: store._accepting.heartbeat.age_s > 0.5)
+        second = asyncio.create_task(emit(store))
+        for behind in first, second:
+            with pytest.raises(Unavailable, match="did not respond in time"):
+                await behind
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    (accepted,) = await emit(store)
+    assert accepted.deliveries == 1
+
+
+# Red when its connection is only dropped: PostgreSQL keeps its locks until the standby is back.
+async def test_a_commit_that_waits_for_a_standby_is_cancelled_in_time(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "_patience_s", lambda _: 2.0)
+    store = await servers.another()
+    await make_hook(store)
+    demanded = "SELECT current_setting('synchronous_standby_names') = 'away'"
+    none_waits = "SELECT count(*) = 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+    async with connected(servers.url) as raw:
+        try:
+            await raw.execute("SET synchronous_commit = local")
+            await raw.execute("ALTER SYSTEM SET synchronous_standby_names = 'away'")
+            await raw.execute("SELECT pg_reload_conf()")
+            await until(lambda: raw.fetchval(demanded))
+            with pytest.raises(Unavailable, match="lost during the commit"):
+                await emit(store)
+            await until(lambda: raw.fetchval(none_waits))
+        finally:
+            await raw.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            await raw.execute("SELECT pg_reload_conf()")
+    (accepted,) = await emit(store)
+    assert accepted.deliveries == 1
+
+
+# Red when it waits for a second connection, too: a status took 19 s.
+async def test_a_query_and_a_change_that_hang_fail_in_time(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "_patience_s", lambda _: 2.0)
+    monkeypatch.setattr(connecting, "CLOSE_S", 0.05)
+    store = await servers.another()
+    runs = []
+
+    def hang(conn: Connection) -> int:
+        pid = conn.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        runs.append(pid)
+        os.kill(pid, signal.SIGSTOP)
+        return conn.execute(text("SELECT 7")).scalar_one()
+
+    try:
+        with pytest.raises(Unavailable, match="did not respond in time"):
+            await store.read(hang)
+        with pytest.raises(Unavailable, match="did not respond in time"):
+            await store.write(lambda tx: hang(tx.conn))
+    finally:
+        for pid in runs:
+            os.kill(pid, signal.SIGCONT)
+    assert len(runs) == 2
+
+
 # Red when the driver's text is logged: a time that has passed has none.
 async def test_background_work_that_hangs_logs_why(
     servers: Servers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -37,6 +37,8 @@ CLOSE_S: Final = 2.0
 """A stop closes several connections one after another, and systemd waits for 45 s."""
 STATEMENT_S: Final = 10.0
 """Maximum duration of a statement."""
+RESPONSE_S: Final = STATEMENT_S + 2
+"""How long to wait for a response: a little longer than PostgreSQL works at a statement."""
 LOCK_S: Final = 5.0
 IDLE_IN_TRANSACTION_S: Final = 4.0
 """After this PostgreSQL drops a session that holds locks and is silent, such as a stopped process,
@@ -315,6 +317,15 @@ def cause_of(error: BaseException) -> BaseException:
 def is_lost(error: BaseException) -> bool:
     """Return whether the connection was lost, or cannot be trusted any more."""
     return isinstance(cause_of(error), _LOST)
+
+
+def has_hung(error: BaseException, took_s: float) -> bool:
+    """Return whether the database had its time for a statement and did not respond.
+
+    ``took_s`` is the time since the work began, which may include a close. If it is longer, this
+    process may have been stopped, and the next connection may respond.
+    """
+    return isinstance(cause_of(error), TimeoutError) and took_s < RESPONSE_S + CLOSE_S + 1
 
 
 def outcome_unknown() -> Unavailable:

@@ -27,6 +27,7 @@ from hooktui.store.postgres.connections import (
     connect,
     connect_to_write,
     explain,
+    has_hung,
     is_lost,
     may_repeat,
     outcome_unknown,
@@ -100,13 +101,14 @@ class Queries:
         give_up_s = asyncio.get_running_loop().time() + PATIENCE_S
         results: list[R] = []
         for tries, wait_s in enumerate(waits(), 1):
+            began_s = asyncio.get_running_loop().time()
             try:
                 async with self._engine.connect() as conn:
                     results.append(await conn.run_sync(query))
             except Exception as error:
                 if results:  # only the end of its transaction failed
                     return results[0]
-                lost = is_lost(error)
+                lost = _is_worth_another(error, began_s)
                 if _too_late(give_up_s, tries, lost=lost) or not (
                     lost or isinstance(error, Unavailable)
                 ):
@@ -141,13 +143,14 @@ class Changes:
         give_up_s = asyncio.get_running_loop().time() + PATIENCE_S
         for tries, wait_s in enumerate(waits(), 1):
             committing: list[bool] = []
+            began_s = asyncio.get_running_loop().time()
             try:
                 async with self._engine.connect() as conn:
                     return await self._transact(conn, change, committing)
             except Exception as error:
-                lost = is_lost(error)
-                if lost and committing:
+                if committing and is_lost(error):
                     raise outcome_unknown() from error
+                lost = _is_worth_another(error, began_s)
                 again = lost or (may_repeat(error) and tries < TRIES)
                 if _too_late(give_up_s, tries, lost=lost) or not again:
                     raise _plain(error, self._target) from error
@@ -181,6 +184,12 @@ class Changes:
     async def close(self) -> None:
         """Close all connections."""
         await self._engine.dispose()
+
+
+def _is_worth_another(error: BaseException, began_s: float) -> bool:
+    """Return whether another connection may do what this one did not."""
+    took_s = asyncio.get_running_loop().time() - began_s
+    return is_lost(error) and not has_hung(error, took_s)
 
 
 def _too_late(give_up_s: float, tries: int, *, lost: bool) -> bool:

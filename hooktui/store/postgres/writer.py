@@ -24,6 +24,7 @@ from hooktui.store.postgres.connections import (
     Raw,
     cause_of,
     explain,
+    has_hung,
     is_lost,
     may_repeat,
     outcome_unknown,
@@ -66,6 +67,7 @@ class Writer:
         self._committed = committed
         self._target = target
         self._raw: Raw | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._waits = waits()
         self.queue = WriteQueue(f"writer of {name}", self._transact)
 
@@ -87,6 +89,8 @@ class Writer:
         """Run the waiting operations, then disconnect."""
         await self.queue.close()
         await self._drop()
+        if self._closing is not None:
+            await self._closing
 
     async def _transact(self, batch: Sequence[Operation[Any]]) -> None:
         """Run a batch: all of its operations are in one commit, or each has an error."""
@@ -106,11 +110,15 @@ class Writer:
                 if not self.queue.busy:
                     await work.find_feed_end()
             except Exception as error:
-                await self._clean(error)
-                lost, closing = is_lost(error), self.queue.closing
-                if lost and committing:
+                hung = has_hung(error, self.queue.heartbeat.age_s) and not self.queue.closing
+                await self._clean(error, hung=hung)
+                if hung:  # each of these would wait as long again
+                    self._fail(self.queue.withdraw(_any), explain(error, self._target))
+                if committing and is_lost(error):
                     failure: Exception = outcome_unknown()
-                elif lost and tries == 1 and not closing:
+                elif hung:
+                    failure = explain(error, self._target)
+                elif is_lost(error) and tries == 1 and not self.queue.closing:
                     continue  # this process may have been stopped for longer than others wait
                 elif (lost or isinstance(error, Unavailable)) and not closing:
                     batch = await self._after_a_pause(batch, explain(error, self._target))
@@ -143,11 +151,15 @@ class Writer:
             _log.info("connected again %s", self._target.shown)
         return self._raw
 
-    async def _clean(self, error: Exception) -> None:
+    async def _clean(self, error: Exception, *, hung: bool) -> None:
         """Roll back; drop a connection that is lost or cannot roll back."""
         raw = self._raw
         if raw is None or raw.is_closed():
             self._raw = None
+        elif hung:
+            # In the background, because it takes its whole time. It cancels the statement, too: a
+            # commit that waits for a standby holds locks.
+            self._raw, self._closing = None, asyncio.create_task(raw.close(), name="close")
         elif is_lost(error):
             await self._drop()
         elif raw.is_in_transaction():
@@ -167,9 +179,14 @@ class Writer:
         """Fail operations that have waited for too long; return the others after a pause."""
         too_old = time.monotonic() - PATIENCE_S
         late = [operation for operation in batch if operation.since_s < too_old]
-        self._fail(late, failure)
+        self._fail([*late, *self._late()], failure)
         await asyncio.sleep(next(self._waits))
         return [operation for operation in batch if operation.since_s >= too_old]
+
+    def _late(self) -> list[Operation[Any]]:
+        """Remove and return the operations behind this batch that have waited for too long."""
+        too_old = time.monotonic() - PATIENCE_S
+        return self.queue.withdraw(lambda operation: operation.since_s < too_old)
 
     def _fail(self, batch: Sequence[Operation[Any]], failure: Exception) -> None:
         if batch and not isinstance(failure, HooktuiError):
@@ -177,6 +194,10 @@ class Writer:
         elif batch:
             _log.error("a write transaction failed: %s", failure)
         self.queue.fail(batch, failure)
+
+
+def _any(_: Operation[Any]) -> bool:
+    return True
 
 
 async def _run_all(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> None:
