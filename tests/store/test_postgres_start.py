@@ -164,8 +164,12 @@ def silent_host() -> Iterator[int]:
 # Red when all hosts share the driver's deadline: a primary that lost its power uses it up, and no
 # server reaches the promoted standby.
 async def test_a_silent_host_leaves_time_to_the_next_and_then_comes_last(
-    postgres: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch
+    postgres: PostgresServer,
+    url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("INFO", connections.__name__)
     name = url.partition("?")[0].rpartition("/")[2]
     with silent_host() as silent:
         one = postgres.tcp_url(name)
@@ -173,6 +177,10 @@ async def test_a_silent_host_leaves_time_to_the_next_and_then_comes_last(
         target = parse_database_url(one.replace("@", f"@127.0.0.1:{silent},"))
         await (await connections.connect(target)).close()
         assert [port for _, port in target.hosts] == [postgres.port, silent]
+        await (await connections.connect(target)).close()
+    # Red when nothing names the host: after a failover the log showed only the list of them.
+    used = f"using 127.0.0.1:{postgres.port} as the primary of {target.shown}"
+    assert caplog.messages == [used]
 
 
 # Red when connections to both stay open: events go to one primary, and their results to the other.

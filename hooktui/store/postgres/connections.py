@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import random
 import re
@@ -29,6 +30,8 @@ from asyncpg import exceptions as pg
 
 from hooktui.domain.errors import DiskFull, Refused, Unavailable
 from hooktui.store.postgres import locks, sql
+
+_log = logging.getLogger(__name__)
 
 Raw: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -252,6 +255,7 @@ async def _connect_to_any(target: DatabaseAddress, patience_s: float | None) -> 
 def _use(target: DatabaseAddress, host: Host) -> None:
     """Use this host only: two primaries at the same time would each have a part of the data."""
     if target.hosts[0] != host:
+        _log.info("using %s as the primary of %s", _shown(host), target.shown)
         target.hosts.sort(key=lambda other: other != host)
         for (url, *_), raw in list(_sessions.items()):
             if url == target.url:
