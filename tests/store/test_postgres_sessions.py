@@ -21,7 +21,7 @@ from hooktui.store.contract import ClaimedDelivery
 from hooktui.store.postgres import connections as connecting
 from hooktui.store.postgres import retention, writer
 from hooktui.store.postgres.connections import parse_database_url
-from hooktui.store.postgres.locks import RETENTION, SERVERS
+from hooktui.store.postgres.locks import HOOKS, RETENTION, SERVERS
 from hooktui.store.postgres.pools import Queries
 from hooktui.store.postgres.queue import Release
 from hooktui.store.postgres.transaction import Shared, WriteTransaction
@@ -163,6 +163,28 @@ async def test_events_behind_a_transaction_that_hangs_fail_with_it(
                 await behind
     finally:
         os.kill(pid, signal.SIGCONT)
+    (accepted,) = await emit(store)
+    assert accepted.deliveries == 1
+
+
+# Red when they wait for the lock, too: while a standby was away, a producer waited for 20 s.
+async def test_events_that_waited_behind_a_lock_fail_with_the_first(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connecting.SETTINGS, "lock_timeout", "1000")
+    monkeypatch.setattr("hooktui.store.postgres.writer.PATIENCE_S", 0.1)
+    store = await servers.another()
+    await make_hook(store)
+    async with connected(servers.url) as raw:
+        await raw.execute("SELECT pg_advisory_lock($1)", HOOKS)
+        first = asyncio.create_task(emit(store))
+        await until(lambda: store._accepting.heartbeat.age_s > 0.1)
+        second = asyncio.create_task(emit(store))
+        with pytest.raises(Unavailable, match="a lock has been held"):
+            await first
+        await raw.execute("SELECT pg_advisory_unlock($1)", HOOKS)
+        with pytest.raises(Unavailable, match="a lock has been held"):
+            await second
     (accepted,) = await emit(store)
     assert accepted.deliveries == 1
 

@@ -131,6 +131,8 @@ class Writer:
                     return
                 else:
                     failure = explain(error, self._target)
+                    if isinstance(failure, Unavailable) and not self.queue.closing:
+                        self._fail(self._late(), failure)  # such as behind a lock that is held
                 self._fail(batch, failure)
                 return
             self.queue.heartbeat.finish()
