@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
+from asyncpg.exceptions import TargetServerAttributeNotMatched
 from sqlalchemy import Connection, select
 
 from hooktui.doctor.machine import StartTime, machine_checks
@@ -71,9 +72,15 @@ async def check_shared(
         plain = explain(error, target)
         if not isinstance(plain, HooktuiError):
             raise
-        away = isinstance(error.__cause__ or error, OSError)
-        fix = "check that PostgreSQL is running" if away else ""
+        away = isinstance(error.__cause__ or error, OSError | TargetServerAttributeNotMatched)
+        fix = _advice(target) if away else ""
         return [*machine, Check("database", "fail", plain.detail, fix)]
+
+
+def _advice(away: DatabaseAddress) -> str:
+    if len(away.hosts) == 1:
+        return "check that PostgreSQL is running, and that this machine reaches it"
+    return "check that this machine reaches the primary, or promote a standby"
 
 
 def check_unused_database(sqlite: Path) -> list[Check]:

@@ -18,7 +18,7 @@ from hooktui.domain.wire.diagnosis import Check
 from hooktui.store.postgres.connections import parse_database_url
 from hooktui.store.sqlite.moved_marker import Mark, write_mark
 from hooktui.store.vault import load_keys
-from tests.support.postgres import database, open_store, transaction_pooler
+from tests.support.postgres import PostgresServer, database, open_store, transaction_pooler
 from tests.support.stores import emit, make_hook
 from tests.support.waiting import until
 
@@ -84,6 +84,22 @@ async def test_a_database_that_is_read_only_by_default_is_a_failure(
     check = (await look(where, url))["database"]
     assert (check.state, "read-only" in check.value) == ("fail", True)
     assert "default_transaction_read_only" in check.advice
+
+
+async def test_a_database_that_is_away_names_the_network(where: InstallPaths) -> None:
+    check = (await look(where, "postgresql://user:word@127.0.0.1:9/name"))["database"]
+    assert (check.state, "reaches it" in check.advice) == ("fail", True)
+
+
+# Red when only an error of the system is followed by advice: the last host was a standby.
+async def test_hosts_without_a_primary_are_a_failure_with_advice(
+    where: InstallPaths, postgres: PostgresServer, url: str
+) -> None:
+    name = url.partition("?")[0].rpartition("/")[2]
+    await execute(url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    hosts = postgres.tcp_url(name).replace("@", "@127.0.0.1:9,")
+    check = (await look(where, hosts))["database"]
+    assert (check.state, "promote a standby" in check.advice) == ("fail", True)
 
 
 async def commit_waits(url: str) -> bool:
