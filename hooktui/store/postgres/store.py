@@ -205,9 +205,10 @@ class PostgresStore(Store):
         while await self._own.run(partial(_is_held, token=token)):
             if time.monotonic() > give_up_s:
                 _log.warning(
-                    "the lease of this home belongs to a server that is still connected: is it the"
-                    " copy of another home? Only the key file is to be copied. Its deliveries wait"
-                    " until their leases end"
+                    "the lease of this home belongs to a server that is still connected. After a"
+                    " power cut or a cut network PostgreSQL notices its end later; else this is the"
+                    " copy of another home: copy only the key file. Its deliveries wait until their"
+                    " leases end"
                 )
                 return False
             await asyncio.sleep(_ENDS_POLL_S)
