@@ -99,8 +99,8 @@ def feed_filter_of(parsed: Filter | None) -> FeedFilter | None:
                     fits = yield from parsed.match_once_steps(subject, now)
                 yield item, fits
 
-    ids = next(iter(quick.required(FilterKey.ID)), None)
-    return FeedFilter(passing, None if ids is None else tuple(map(str, ids.values)))
+    ids = quick.required(FilterKey.ID)
+    return FeedFilter(passing, tuple(map(str, ids[0].values)) if ids else None)
 
 
 MAX_WAIT_S = 30.0

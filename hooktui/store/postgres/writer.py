@@ -114,11 +114,12 @@ class Writer:
                 await self._clean(error, hung=hung)
                 if hung:  # each of these would wait as long again
                     self._fail(self.queue.withdraw(_any), explain(error, self._target))
-                if committing and is_lost(error):
+                lost, closing = is_lost(error), self.queue.closing
+                if lost and committing:
                     failure: Exception = outcome_unknown()
                 elif hung:
                     failure = explain(error, self._target)
-                elif is_lost(error) and tries == 1 and not self.queue.closing:
+                elif lost and tries == 1 and not closing:
                     continue  # this process may have been stopped for longer than others wait
                 elif (lost or isinstance(error, Unavailable)) and not closing:
                     batch = await self._after_a_pause(batch, explain(error, self._target))
@@ -131,7 +132,7 @@ class Writer:
                     return
                 else:
                     failure = explain(error, self._target)
-                    if isinstance(failure, Unavailable) and not self.queue.closing:
+                    if isinstance(failure, Unavailable) and not closing:
                         self._fail(self._late(), failure)  # such as behind a lock that is held
                 self._fail(batch, failure)
                 return

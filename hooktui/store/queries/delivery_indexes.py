@@ -79,8 +79,9 @@ def key_scan(conn: Connection, account: AccountId, query: DeliveryQuery, now_ms:
     if query.event is not None:
         chosen = [DELIVERY.c.event_id == query.event, _plus_account(account), *_times(query)]
         return KeyScan(chosen, None, query, parsed)
-    for term in parsed.required(FilterKey.ID):
-        of_ids = any_of([filter_sql.has_id(str(value)) for value in term.values])
+    ids = parsed.required(FilterKey.ID)
+    if ids:
+        of_ids = any_of([filter_sql.has_id(str(value)) for value in ids[0].values])
         return KeyScan([of_ids, _plus_account(account), *_times(query)], None, query, parsed)
     if filter_sql.only_waiting(query.status, parsed) and _few_wait(conn, account):
         of_hooks = DELIVERY.c.hook_id.in_(_hooks(account, query.hook))
