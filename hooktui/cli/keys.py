@@ -59,14 +59,14 @@ def rotate(*, keep_old: bool = False, yes: bool = False, context: Context) -> No
     done = context.client.call(calls.rotate_keys(keep_old=keep_old))
     while done.left:
         context.in_parts(counted(done.sealed, "value"))
-        context.out.progress(f"encrypted {done.sealed:,} values, {done.left:,} left")
+        context.out.progress(f"encrypted {counted(done.sealed, 'value')}, {done.left:,} left")
         next_part = context.client.call(calls.rotate_keys(keep_old=keep_old))
         done = replace(next_part, made=done.made, sealed=done.sealed + next_part.sealed)
     if context.json:
         context.out.json(fields_without("left", done))
         return
     what = "a new key" if done.made else "a key that existed already"
-    context.out.line(f"{done.sealed:,} values are encrypted with {done.key}, {what}")
+    context.out.line(f"encrypted {counted(done.sealed, 'value')} with {done.key}, {what}")
     if done.dropped:
         context.out.note(
             f"removed {', '.join(done.dropped)} from {done.place}; backups from before need it"

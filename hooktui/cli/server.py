@@ -227,8 +227,8 @@ def _outbound(connections: Connections) -> str:
 
 
 def _shortage(last: ShortageInfo) -> str:
-    times = sum(last.counts.values())
-    return f"{last.message}, {ago(last.at)}; {times:,} times since the start; {last.advice}"
+    times = counted(sum(last.counts.values()), "time")
+    return f"{last.message}, {ago(last.at)}; {times} since the start; {last.advice}"
 
 
 def _rates(rates: Rates) -> str:

@@ -41,6 +41,7 @@ from hooktui.domain.json_text import Steps
 from hooktui.domain.limit_history import LimitHistory
 from hooktui.domain.observation import observation_of
 from hooktui.domain.rates import ThroughputMeter
+from hooktui.domain.text import counted
 from hooktui.domain.wire.hooks import HookPace
 from hooktui.loop_watch import WATCH
 from hooktui.slices import in_slices
@@ -393,7 +394,7 @@ class Engine:
                 log_failure(_log, error, "looking for expired leases")
                 continue
             if rescued:
-                _log.warning("%d deliveries had an expired lease and are due again", rescued)
+                _log.warning("%s due again after an expired lease", counted(rescued, "delivery"))
 
     # Send
 

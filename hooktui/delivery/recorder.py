@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from hooktui import failpoints
 from hooktui.domain.errors import HooktuiError, log_failure
+from hooktui.domain.text import counted
 from hooktui.slices import wait_at_most
 from hooktui.store.base import Store
 from hooktui.store.contract import AttemptResult, ClaimedDelivery
@@ -87,7 +88,8 @@ class Recorder:
             async with asyncio.timeout(within_s):
                 await self._idle.wait()
         except TimeoutError:
-            _log.error("%d results could not be written before the stop", len(self._waiting))
+            unwritten = counted(len(self._waiting), "result")
+            _log.error("%s could not be written before the stop", unwritten)
         self._stop_timer()
         if self._task is not None:
             self._task.cancel()
@@ -111,7 +113,9 @@ class Recorder:
                 if done is not None and not done.done():
                     done.set_result(None)
             if late := held.count(False):
-                _log.warning("%d results came after their leases; these are sent again", late)
+                _log.warning(
+                    "%s came after the end of the lease; sent again", counted(late, "result")
+                )
             self._on_recorded([result for result, _ in batch])
             if not self._waiting:
                 self._idle.set()
@@ -130,7 +134,7 @@ class Recorder:
                 return held
             except Exception as error:  # the request was sent, so its result must be kept
                 wait_s = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
-                what = f"recording {len(results)} results"
+                what = f"recording {counted(len(results), 'result')}"
                 log_failure(_log, error, what, f"again in {wait_s:g} s")
                 tries += 1
                 await asyncio.sleep(wait_s)
@@ -166,6 +170,7 @@ class Unsent:
 
         If the outcome is unknown, it is not repeated: some may be due again and claimed since.
         """
+        what = counted(len(claims), "delivery")
         for wait_s in (*_RETRY_S, None):
             try:
                 await self._store.release(claims)
@@ -173,13 +178,11 @@ class Unsent:
                 unknown = isinstance(error, HooktuiError) and error.outcome_unknown
                 if wait_s is None or self._stopping or unknown:
                     break
-                _log.warning(
-                    "returning %d deliveries failed (%s); again in %g s", len(claims), error, wait_s
-                )
+                _log.warning("returning %s failed (%s); again in %g s", what, error, wait_s)
                 await asyncio.sleep(wait_s)
             else:
                 return
-        _log.error("%d deliveries were not returned; they wait for their leases", len(claims))
+        _log.error("returning %s failed; due again at the end of the lease", what)
 
     async def stop(self) -> None:
         """Return the remaining deliveries."""

@@ -80,8 +80,8 @@ def check_key(conn: Connection, key_file: Path) -> Check:
     if refused:
         named = ", ".join(map(str, refused[:5]))
         value = (
-            f"{len(refused):,} hooks send nothing, such as {named}: their encrypted values do not"
-            " belong to their account, hook and URL"
+            f"{counted(len(refused), 'hook')} cannot send, such as {named}: the encrypted values do"
+            " not belong to their account, hook and URL"
         )
         return Check(
             "key file",
@@ -95,7 +95,7 @@ def check_key(conn: Connection, key_file: Path) -> Check:
         return Check("key file", "warn", value, "use a file: programs can read the environment")
     older = sum(values for key, values in counts.items() if key != ring.keys[0].id)
     if older:
-        value = f"{opens}; {older:,} values are encrypted with an older key"
+        value = f"{opens}; an older key encrypts {counted(older, 'value')}"
         return Check("key file", "warn", value, "finish the rotation: hooktui keys rotate")
     return Check("key file", "ok", opens)
 

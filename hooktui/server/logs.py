@@ -71,7 +71,8 @@ class Bounded(logging.Filter):
             self._omitted[name] += 1
             return False
         if omitted := self._omitted.pop(name, 0):
-            record.msg = f"{record.getMessage()} ({omitted} lines before were omitted)"
+            before = counted(omitted, "line")
+            record.msg = f"{record.getMessage()} ({before} before it omitted)"
             record.args = None
         return True
 

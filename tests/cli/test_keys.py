@@ -50,7 +50,7 @@ def test_a_rotation_by_a_program_is_not_asked_and_says_what_it_removed(run, serv
 # Red when it says that a rotation was interrupted: `keys new` made the key, as the manual says.
 def test_a_rotation_to_a_key_that_was_added_says_so(run, server):
     server.will(answer(ROTATED | {"made": False}))
-    expected = "3 values are encrypted with k2, a key that existed already\n"
+    expected = "encrypted 3 values with k2, a key that existed already\n"
     assert run("keys", "rotate").out == expected
 
 

@@ -132,7 +132,7 @@ async def test_a_stop_ends_although_nothing_can_be_written(caplog):
     recorder.start()
     recorder.add("never")
     await recorder.stop(0.05)
-    assert "1 results could not be written" in caplog.text
+    assert "1 result could not be written" in caplog.text
 
 
 async def test_too_many_unwritten_results_stop_new_claims():

@@ -213,11 +213,11 @@ def test_every_right_to_left_character_is_known_as_one() -> None:
 PLURALS = {
     "account": "accounts", "alert": "alerts", "attempt": "attempts", "check": "checks",
     "day": "days", "delivery": "deliveries", "duplicate": "duplicates", "entry": "entries",
-    "equal line": "equal lines", "event": "events", "failure": "failures",
-    "field": "fields", "group": "groups", "hook": "hooks", "line": "lines", "ping": "pings",
-    "replay": "replays", "server": "servers", "token": "tokens", "type": "types", "value": "values",
-    "waiting delivery": "waiting deliveries", "waiting retry": "waiting retries",
-    "warning": "warnings",
+    "equal line": "equal lines", "event": "events", "failure": "failures", "field": "fields",
+    "group": "groups", "header": "headers", "hook": "hooks", "line": "lines", "ping": "pings",
+    "replay": "replays", "result": "results", "server": "servers", "time": "times",
+    "token": "tokens", "type": "types", "value": "values", "waiting delivery": "waiting deliveries",
+    "waiting retry": "waiting retries", "warning": "warnings",
 }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ def test_a_flood_of_lines_is_cut_and_the_next_line_says_how_many_are_missing():
     clock.advance(1)
     later = [_record() for _ in range(100)]
     assert sum(bounded.filter(one) for one in later) == Bounded.PER_S
-    assert later[0].getMessage() == "refused x (4000 lines before were omitted)"
+    assert later[0].getMessage() == "refused x (4,000 lines before it omitted)"
     assert later[1].getMessage() == "refused x"
 
 
