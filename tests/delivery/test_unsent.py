@@ -34,7 +34,7 @@ async def test_each_wait_is_followed_by_a_try(monkeypatch, caplog, failures: int
     store = failing_store(failures, OSError("the disk is full"))
     await Unsent(store, lambda _: None).release([delivery_of(1)])
     assert store.tries == failures + 1
-    assert "wait for their leases" not in caplog.text
+    assert "due again at the end of the lease" not in caplog.text
 
 
 async def test_there_is_an_end_to_it(monkeypatch, caplog):
@@ -42,7 +42,7 @@ async def test_there_is_an_end_to_it(monkeypatch, caplog):
     store = failing_store(1000, OSError("the disk is full"))
     await Unsent(store, lambda _: None).release([delivery_of(1)])
     assert store.tries == len(WAITS_S) + 1
-    assert "wait for their leases" in caplog.text
+    assert "due again at the end of the lease" in caplog.text
 
 
 async def test_an_unknown_outcome_is_not_repeated(monkeypatch):
