@@ -80,8 +80,8 @@ def check_key(conn: Connection, key_file: Path) -> Check:
     if refused:
         named = ", ".join(map(str, refused[:5]))
         value = (
-            f"{counted(len(refused), 'hook')} cannot send, such as {named}: the encrypted values do"
-            " not belong to their account, hook and URL"
+            f"nothing is sent to {counted(len(refused), 'hook')}, such as {named}: the encrypted"
+            " values do not belong to the account, hook and URL"
         )
         return Check(
             "key file",
