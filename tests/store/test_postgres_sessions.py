@@ -240,6 +240,34 @@ async def test_a_query_and_a_change_that_hang_fail_in_time(
     assert len(runs) == 2
 
 
+# Red when each connection finds out by itself: after the network was cut, the first status took
+# 14 s, and those after it up to 10 s.
+async def test_after_a_query_that_hung_the_next_one_has_a_new_connection(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "_patience_s", lambda _: 2.0)
+    monkeypatch.setattr(connecting, "CLOSE_S", 0.05)
+    store = await servers.another()
+
+    def session(conn: Connection) -> int:
+        return conn.execute(text("SELECT pg_backend_pid() FROM pg_sleep(0.2)")).scalar_one()
+
+    pids = await asyncio.gather(
+        store.read(session), store.read(session), store.write(lambda tx: session(tx.conn))
+    )
+    assert len(set(pids)) == 3
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(Unavailable, match="did not respond in time"):
+            await store.read(session)
+        assert await store.read(session) not in pids
+        assert await store.write(lambda tx: session(tx.conn)) not in pids
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
 # Red when the driver's text is logged: a time that has passed has none.
 async def test_background_work_that_hangs_logs_why(
     servers: Servers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

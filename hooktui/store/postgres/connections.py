@@ -71,6 +71,7 @@ SETTINGS: Final[dict[str, str]] = {
     "tcp_keepalives_idle": "60",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "30000",  # the same while data waits for its acknowledgement
     **_DEADLINES,
     "idle_session_timeout": "0",  # PostgreSQL 14: ends the session that holds this server's number
     "transaction_timeout": "0",  # PostgreSQL 17: ends migrations
@@ -102,18 +103,21 @@ Host: TypeAlias = tuple[str, int | None]
 """A name, address or folder of a socket, and the port if it is given."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DatabaseAddress:
     """A database's address; ``shown`` omits the password.
 
     Attributes:
         hosts: those that the address names, such as a primary and its standbys. The one in use is
             first: a primary that failed may be silent, or come back as a second one.
+        hung_s: when a connection last got no response in time, monotonic seconds. Pools replace
+            those that were open then: if the network was cut, each would wait as long.
     """
 
     url: str = field(repr=False)
     shown: str
     hosts: list[Host] = field(compare=False)
+    hung_s: float = field(default=0.0, compare=False)
 
 
 _HOST: Final = re.compile(r"(?:\[([^][]+)\]|([^][:]*))(?::(\d*))?")

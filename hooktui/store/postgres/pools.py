@@ -6,15 +6,17 @@ The functions are synchronous; SQLAlchemy runs each in a greenlet that waits in 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from functools import lru_cache, partial
 from typing import TypeVar
 
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.store.postgres import sql
@@ -61,6 +63,22 @@ def engine(open_one: Callable[[], Awaitable[Raw]], size: int, isolation: str) ->
     )
 
 
+def _replace_hung(pool: AsyncEngine, target: DatabaseAddress) -> None:
+    """Let a pool replace the connections that were open when the database last hung."""
+
+    @event.listens_for(pool.sync_engine, "connect")
+    def _note_time(_: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        record.info["opened_s"] = time.monotonic()
+
+    @event.listens_for(pool.sync_engine, "checkout")
+    def _check_time(_: DBAPIConnection, record: ConnectionPoolEntry, __: object) -> None:
+        if record.info["opened_s"] < target.hung_s:
+            raw: Raw | None = record.driver_connection
+            if raw is not None:
+                raw.terminate()  # a clean close waits for a response
+            raise DisconnectionError
+
+
 async def run_over(raw: Raw, change: Callable[[Connection], R]) -> R:
     """Run a function of a SQLAlchemy connection in the open transaction of a connection."""
     async with engine_over(raw).connect() as conn:
@@ -89,6 +107,7 @@ class Queries:
 
     def __init__(self, target: DatabaseAddress, size: int) -> None:
         pool = engine(partial(connect, target), size, "REPEATABLE READ")
+        _replace_hung(pool, target)
         self._engine = pool.execution_options(postgresql_readonly=True, may_pause=True)
         self._target = target
 
@@ -98,17 +117,17 @@ class Queries:
         Raises:
             Unavailable: the database is unreachable, or took too long.
         """
-        give_up_s = asyncio.get_running_loop().time() + PATIENCE_S
+        give_up_s = time.monotonic() + PATIENCE_S
         results: list[R] = []
         for tries, wait_s in enumerate(waits(), 1):
-            began_s = asyncio.get_running_loop().time()
+            began_s = time.monotonic()
             try:
                 async with self._engine.connect() as conn:
                     results.append(await conn.run_sync(query))
             except Exception as error:
                 if results:  # only the end of its transaction failed
                     return results[0]
-                lost = _is_worth_another(error, began_s)
+                lost = _is_worth_another(self._target, error, began_s)
                 if _too_late(give_up_s, tries, lost=lost) or not (
                     lost or isinstance(error, Unavailable)
                 ):
@@ -129,6 +148,7 @@ class Changes:
     def __init__(self, target: DatabaseAddress, shared: Shared) -> None:
         # We issue BEGIN and COMMIT ourselves, as on the hot path.
         self._engine = engine(partial(connect_to_write, target), CHANGERS, "AUTOCOMMIT")
+        _replace_hung(self._engine, target)
         self._shared = shared
         self._target = target
 
@@ -140,17 +160,17 @@ class Changes:
         Raises:
             HooktuiError: the change refused, or the database could not store it.
         """
-        give_up_s = asyncio.get_running_loop().time() + PATIENCE_S
+        give_up_s = time.monotonic() + PATIENCE_S
         for tries, wait_s in enumerate(waits(), 1):
             committing: list[bool] = []
-            began_s = asyncio.get_running_loop().time()
+            began_s = time.monotonic()
             try:
                 async with self._engine.connect() as conn:
                     return await self._transact(conn, change, committing)
             except Exception as error:
+                lost = _is_worth_another(self._target, error, began_s)
                 if committing and is_lost(error):
                     raise outcome_unknown() from error
-                lost = _is_worth_another(error, began_s)
                 again = lost or (may_repeat(error) and tries < TRIES)
                 if _too_late(give_up_s, tries, lost=lost) or not again:
                     raise _plain(error, self._target) from error
@@ -186,10 +206,12 @@ class Changes:
         await self._engine.dispose()
 
 
-def _is_worth_another(error: BaseException, began_s: float) -> bool:
+def _is_worth_another(target: DatabaseAddress, error: BaseException, began_s: float) -> bool:
     """Return whether another connection may do what this one did not."""
-    took_s = asyncio.get_running_loop().time() - began_s
-    return is_lost(error) and not has_hung(error, took_s)
+    if has_hung(error, time.monotonic() - began_s):
+        target.hung_s = time.monotonic()
+        return False
+    return is_lost(error)
 
 
 def _too_late(give_up_s: float, tries: int, *, lost: bool) -> bool:
@@ -198,7 +220,7 @@ def _too_late(give_up_s: float, tries: int, *, lost: bool) -> bool:
     Never after the first try if its connection was lost: PostgreSQL ends the session of a process
     that was stopped for longer, whose time is then over.
     """
-    return asyncio.get_running_loop().time() > give_up_s and not (lost and tries == 1)
+    return time.monotonic() > give_up_s and not (lost and tries == 1)
 
 
 def _plain(error: Exception, target: DatabaseAddress) -> Exception:

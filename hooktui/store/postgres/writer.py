@@ -113,6 +113,7 @@ class Writer:
                 hung = has_hung(error, self.queue.heartbeat.age_s) and not self.queue.closing
                 await self._clean(error, hung=hung)
                 if hung:  # each of these would wait as long again
+                    self._target.hung_s = time.monotonic()
                     self._fail(self.queue.withdraw(_any), explain(error, self._target))
                 lost, closing = is_lost(error), self.queue.closing
                 if lost and committing:
