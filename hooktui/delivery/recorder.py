@@ -71,8 +71,8 @@ class Recorder:
         """Queue a result and return once it is written, or its fence did not hold."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((result, done))
-        self._arrived.set()
         self._idle.clear()
+        self.flush()
         await done
 
     def flush(self) -> None:
@@ -97,10 +97,10 @@ class Recorder:
 
     async def _run(self) -> None:
         while True:
-            self._flushed.clear()
             await self._arrived.wait()
             if len(self._waiting) < MAX_PER_BATCH:
                 await wait_at_most(self._flushed, LINGER_S)
+            self._flushed.clear()
             batch = self._waiting[:MAX_PER_BATCH]
             self._writing = len(batch)
             if len(batch) == len(self._waiting):

@@ -105,6 +105,29 @@ async def test_results_that_may_wait_are_written_after_a_while():
     await recorder.stop(60)
 
 
+# Red when it lingers after the write before it, for which an ordered hook waits each time.
+async def test_a_result_that_another_delivery_waits_for_is_next_after_a_write(monkeypatch):
+    monkeypatch.setattr(recorder_module, "LINGER_S", 60)
+    may_end = asyncio.Event()
+
+    class SlowStore(BatchStore):
+        async def record(self, results):
+            await may_end.wait()
+            return await super().record(results)
+
+    store = SlowStore()
+    recorder = Recorder(store, lambda _: None)
+    recorder.start()
+    first = asyncio.create_task(recorder.add_and_wait(1))
+    await asyncio.sleep(0.001)
+    second = asyncio.create_task(recorder.add_and_wait(2))
+    await asyncio.sleep(0.001)
+    may_end.set()
+    await asyncio.gather(first, second)
+    assert store.batches == [[1], [2]]
+    await recorder.stop(60)
+
+
 async def test_a_flush_without_results_writes_nothing_and_is_over():
     store = BatchStore()
     recorder = Recorder(store, lambda _: None)
