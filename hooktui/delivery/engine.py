@@ -479,7 +479,7 @@ class Engine:
         if self._next_waits_for(result):
             await self._recorder.add_and_wait(result)
         else:
-            self._recorder.add(result, may_wait=claim.trigger is Trigger.REPLAY)
+            self._recorder.add(result)
         following = self._queues.finish_attempt(claim.hook, self._clock(), result.exchange.total_ms)
         if self._queues.any_ready:
             self._wake.set()

@@ -19,11 +19,8 @@ from hooktui.store.contract import AttemptResult, ClaimedDelivery
 
 _log = logging.getLogger(__name__)
 
-LINGER_S = 0.001
-"""Results wait a millisecond for others: one commit then serves many (measured)."""
-LONG_LINGER_S = 0.01
-"""Those of replays wait for longer: a replay spreads its deliveries, so at 500 a second nearly each
-would be a commit that delays live traffic."""
+LINGER_S = 0.005
+"""Results wait for others, or for the next accepted event: one commit then serves many."""
 MAX_PER_BATCH = 500
 FULL = 5_000
 """This many unwritten results stop new claims, to bound memory when writing is slow."""
@@ -46,7 +43,6 @@ class Recorder:
         self._idle = asyncio.Event()
         self._idle.set()
         self._task: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def full(self) -> bool:
@@ -57,15 +53,11 @@ class Recorder:
         """Start the task that writes."""
         self._task = asyncio.create_task(self._run(), name="recorder")
 
-    def add(self, result: AttemptResult, *, may_wait: bool = False) -> None:
-        """Queue a result; one that may wait is written with the next one that may not."""
+    def add(self, result: AttemptResult) -> None:
+        """Queue a result."""
         self._waiting.append((result, None))
+        self._arrived.set()
         self._idle.clear()
-        if not may_wait:
-            self._arrived.set()
-        elif self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(LONG_LINGER_S, self._arrived.set)
 
     async def add_and_wait(self, result: AttemptResult) -> None:
         """Queue a result and return once it is written, or its fence did not hold."""
@@ -90,7 +82,6 @@ class Recorder:
         except TimeoutError:
             unwritten = counted(len(self._waiting), "result")
             _log.error("%s could not be written before the stop", unwritten)
-        self._stop_timer()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -105,7 +96,6 @@ class Recorder:
             self._writing = len(batch)
             if len(batch) == len(self._waiting):
                 self._arrived.clear()
-                self._stop_timer()
             held = await self._write([result for result, _ in batch])
             del self._waiting[: len(batch)]
             self._writing = 0
@@ -119,11 +109,6 @@ class Recorder:
             self._on_recorded([result for result, _ in batch])
             if not self._waiting:
                 self._idle.set()
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     async def _write(self, results: list[AttemptResult]) -> list[bool]:
         tries = 0
