@@ -239,6 +239,7 @@ class Engine:
             HooktuiError: nothing was stored, or the outcome is unknown.
         """
         count = 0
+        self._recorder.flush()
         try:
             result = await self._store.replay(step)
             count = len(result.claims)
