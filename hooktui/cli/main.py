@@ -283,13 +283,13 @@ def _expected(kind: object) -> str:
 
 
 def _show_version() -> int:
-    from sqlite3 import sqlite_version
+    from sqlite3 import sqlite_version, sqlite_version_info
 
-    from hooktui.doctor.rules import affected, version_of
+    from hooktui.doctor.rules import affected
 
     python = ".".join(str(number) for number in sys.version_info[:3])
     bug = "free of the WAL-reset bug"
-    if affected(version_of(sqlite_version)):
+    if affected(sqlite_version_info):
         bug = "has the WAL-reset bug, which a single writer does not trigger"
     words = f"hooktui {__version__} (Python {python}, SQLite {sqlite_version}: {bug})"
     sys.stdout.write(visible(words) + "\n")

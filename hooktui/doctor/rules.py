@@ -32,12 +32,6 @@ def affected(version: tuple[int, int, int]) -> bool:
     return _FIRST_AFFECTED <= version < _FIXED
 
 
-def version_of(text: str) -> tuple[int, int, int]:
-    """Return the three numbers of ``3.46.1``."""
-    major, minor, patch = (int(part) for part in text.split(".")[:3])
-    return major, minor, patch
-
-
 _LATE_FSYNC_MS = 100.0
 """Of the p99: above it, producers wait noticeably."""
 _ROOM_TO_SPARE = 4  # times the reserve: below it an admin should act before events are refused
@@ -57,17 +51,18 @@ _SHORTAGE_COUNTS_MS = 24 * 3600 * 1000
 _MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
 
 
-def assess_sqlite(version: str) -> Check:
+def assess_sqlite(version: tuple[int, int, int]) -> Check:
     """Report the SQLite library: whether it is too old, and whether it has the WAL-reset bug."""
-    if version_of(version) < OLDEST_SQLITE:
+    shown = ".".join(map(str, version))
+    if version < OLDEST_SQLITE:
         oldest = ".".join(map(str, OLDEST_SQLITE[:2]))
-        return Check("sqlite", "fail", version, f"use a Python with SQLite {oldest} or later")
-    if not affected(version_of(version)):
-        return Check("sqlite", "ok", f"{version}, without the WAL-reset bug")
+        return Check("sqlite", "fail", shown, f"use a Python with SQLite {oldest} or later")
+    if not affected(version):
+        return Check("sqlite", "ok", f"{shown}, without the WAL-reset bug")
     advice = (
         "do not open the database with other programs while the server is running; fixed in 3.51.3"
     )
-    value = f"{version}, has the WAL-reset bug, which does not affect a single writer"
+    value = f"{shown}, has the WAL-reset bug, which does not affect a single writer"
     return Check("sqlite", "ok", value, advice)
 
 

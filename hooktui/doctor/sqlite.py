@@ -56,7 +56,7 @@ def check_installation(
 
 def check_database(database: Path, key_file: Path, working: bool, look_for_s: float) -> list[Check]:
     """Check only the database; ``working``: this process is a server that runs on it."""
-    library = assess_sqlite(sqlite3.sqlite_version)
+    library = assess_sqlite(sqlite3.sqlite_version_info)
     unusable = _unusable(database, working=working)
     if unusable is not None:
         return [library, unusable]

@@ -73,10 +73,10 @@ TABLE = [
     (rules.assess_shortage(None, 0), "ok"),
     (rules.assess_shortage(SHORTAGE, 86_400_000), "warn"),
     (rules.assess_shortage(SHORTAGE, 86_400_001), "ok"),
-    (rules.assess_sqlite("3.33.0"), "fail"),
-    (rules.assess_sqlite("3.34.1"), "ok"),
-    (rules.assess_sqlite("3.46.1"), "ok"),
-    (rules.assess_sqlite("3.51.3"), "ok"),
+    (rules.assess_sqlite((3, 33, 0)), "fail"),
+    (rules.assess_sqlite((3, 34, 1)), "ok"),
+    (rules.assess_sqlite((3, 46, 1)), "ok"),
+    (rules.assess_sqlite((3, 51, 3)), "ok"),
 ]
 
 
@@ -91,8 +91,8 @@ def test_a_value_is_judged_and_a_complaint_says_what_to_do(check: Check, state: 
 
 
 def test_the_wal_reset_bug_is_named_exactly_where_it_is() -> None:
-    assert "has the WAL-reset bug" in rules.assess_sqlite("3.50.6").value
-    assert "without the WAL-reset bug" in rules.assess_sqlite("3.50.7").value
+    assert "has the WAL-reset bug" in rules.assess_sqlite((3, 50, 6)).value
+    assert "without the WAL-reset bug" in rules.assess_sqlite((3, 50, 7)).value
 
 
 def test_a_report_is_as_bad_as_its_worst_check() -> None:
