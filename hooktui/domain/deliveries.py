@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -35,10 +36,11 @@ class DeliveryStatus(StrEnum):
     @property
     def final(self) -> bool:
         """Whether the delivery changes no more by itself."""
-        return self in _FINAL
+        return self not in OPEN
 
 
-_FINAL = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.CANCELLED})
+OPEN: Final = (DeliveryStatus.PENDING, DeliveryStatus.SENDING)
+"""The statuses of deliveries that have not ended."""
 
 
 class Trigger(StrEnum):

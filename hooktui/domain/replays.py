@@ -12,7 +12,7 @@ import msgspec
 
 from hooktui.domain.catalogue import PING
 from hooktui.domain.clock import optional_rfc3339, parse_moment, to_rfc3339
-from hooktui.domain.deliveries import DeliveryStatus
+from hooktui.domain.deliveries import OPEN, DeliveryStatus
 from hooktui.domain.errors import Conflict, FieldError, Refused
 from hooktui.domain.failure_causes import CAUSES, CAUSES_IN_WORDS
 from hooktui.domain.filters.parser import (
@@ -53,7 +53,6 @@ _EXPIRES: Final = "retention deletes the oldest of these events before the repla
 
 _OWN_EVENTS: Final = "hooktui."
 """The group of the events that hooktui itself makes; only mode ``failed`` selects them."""
-_OPEN: Final = (DeliveryStatus.PENDING, DeliveryStatus.SENDING)
 
 
 class ReplayMode(StrEnum):
@@ -342,7 +341,7 @@ def assess_pair(
     undelivered = newest.cause is not None and selection.cause in (None, newest.cause)
     if mode is ReplayMode.FAILED and not undelivered:
         return None
-    if newest.status not in _OPEN:
+    if newest.status not in OPEN:
         return Act.SEND
     if newest.cause is not None and newest.status == DeliveryStatus.PENDING:
         return Act.RETRY

@@ -13,6 +13,7 @@ from operator import ge, gt, le, lt
 from typing import Final
 
 from hooktui.domain.catalogue import group_of
+from hooktui.domain.deliveries import OPEN
 from hooktui.domain.filters.data import UNREADABLE, Leaves, Stored, free_steps, leaves_steps
 from hooktui.domain.filters.patterns import Pattern, Patterns, sort_patterns
 from hooktui.domain.json_text import Steps, finish
@@ -20,8 +21,6 @@ from hooktui.domain.json_text import Steps, finish
 HELD, WAITING, RETRYING, UNDELIVERED = "held", "waiting", "retrying", "undelivered"
 """Values of ``status:`` besides statuses and outcomes: pending while its hook is disabled; pending
 or sending, not held; tried again after a failure; failed or retrying."""
-OPEN = ("pending", "sending")
-"""The statuses of deliveries that have not ended."""
 
 _UNREAD: Final = object()
 _MAX_PATHS: Final = 16

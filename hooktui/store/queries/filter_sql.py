@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, and_, false, func, literal_column, not_
 
-from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Outcome
+from hooktui.domain.deliveries import OPEN, DeliveryStatus, ErrorClass, Outcome
 from hooktui.domain.filters.parser import (
     AbsoluteTime,
     CodeRange,
@@ -19,7 +19,7 @@ from hooktui.domain.filters.parser import (
     Term,
     Value,
 )
-from hooktui.domain.filters.terms import HELD, OPEN, RETRYING, UNDELIVERED, WAITING
+from hooktui.domain.filters.terms import HELD, RETRYING, UNDELIVERED, WAITING
 from hooktui.domain.ids import ceiling_at, decode, floor_at
 from hooktui.store.queries.expressions import Condition, all_of, any_of, is_type_or_group
 from hooktui.store.tables import DELIVERY, HOOK
@@ -90,7 +90,7 @@ def has_status(name: str) -> Condition:
 
 def is_open() -> Condition:
     """Return the condition that a delivery has not ended, as in the index of open ones."""
-    return has_any_status(DeliveryStatus.PENDING, DeliveryStatus.SENDING)
+    return has_any_status(*OPEN)
 
 
 def is_pending() -> Condition:
