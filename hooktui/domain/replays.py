@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from hooktui.domain.alerts import is_operator_event
 from hooktui.domain.catalogue import PING
 from hooktui.domain.clock import optional_rfc3339, parse_moment, to_rfc3339
 from hooktui.domain.deliveries import OPEN, DeliveryStatus
@@ -50,9 +51,6 @@ ABANDONED: Final = "no server ran it for an hour"
 MAX_REACHED: Final = "max_deliveries reached"
 HOOK_DELETED: Final = "hook deleted"
 _EXPIRES: Final = "retention deletes the oldest of these events before the replay ends"
-
-_OWN_EVENTS: Final = "hooktui."
-"""The group of the events that hooktui itself makes; only mode ``failed`` selects them."""
 
 
 class ReplayMode(StrEnum):
@@ -163,10 +161,13 @@ class PairSelection:
         return (self.since_ms or 0) <= accepted_ms <= self.until_ms
 
     def includes_type(self, event_type: str) -> bool:
-        """Return whether events of a type may be selected: never pings, seldom our own."""
+        """Return whether events of a type may be selected.
+
+        Pings never are, and the server's own events only in mode ``failed``.
+        """
         if event_type == PING:
             return False
-        return self.mode is ReplayMode.FAILED or not event_type.startswith(_OWN_EVENTS)
+        return self.mode is ReplayMode.FAILED or not is_operator_event(event_type)
 
 
 def check_selection(given: ReplaySelection, now_ms: int) -> PairSelection:
