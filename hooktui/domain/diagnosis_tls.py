@@ -8,7 +8,7 @@ from typing import Final
 from hooktui.domain.addresses import ParsedUrl
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.deliveries import ErrorClass
-from hooktui.domain.text import counted
+from hooktui.domain.text import counted, cut
 from hooktui.domain.wire.diagnosis import Certificate, Check, ConnectionFindings, TlsFinding
 
 # OpenSSL's X509_V_ERR_*.
@@ -24,6 +24,7 @@ _SOON_SHARE: Final = 0.25
 _DAY_MS = 86_400_000
 _MAX_NAMES = 4
 _LONGEST = 60
+"""Characters of a name or an issuer, whatever its content, so that the rest of a line fits."""
 
 
 def assess_handshake(findings: ConnectionFindings, target: ParsedUrl, hook: int) -> Check:
@@ -55,7 +56,7 @@ def assess_certificate(tls: TlsFinding, host: str, hook: int, now_ms: int) -> Ch
     shown = tls.chain[0] if tls.chain else None
     if shown is None:
         return Check("certificate", "ok", f"trusted for {host}")
-    value = f"trusted for {host}, by {_cut(shown.issuer)}, {_for_days(shown.days_left)}"
+    value = f"trusted for {host}, by {cut(shown.issuer, _LONGEST)}, {_for_days(shown.days_left)}"
     if _ends_soon(shown, now_ms):
         said = f"the certificate of {host} expires {_in_days(shown.days_left)}"
         advice = "renew it at the receiver, and check its automatic renewal"
@@ -81,7 +82,7 @@ def _not_verified(tls: TlsFinding, host: str, hook: int) -> tuple[str, str]:
             f"the certificate is for {_names(shown)}, not for {host}",
             "use one of its names in the hook's URL, or get a certificate with this one",
         )
-    also, above = _also(tls, shown), _cut(tls.chain[-1].issuer)
+    also, above = _also(tls, shown), cut(tls.chain[-1].issuer, _LONGEST)
     trust = "add its authority to this machine's (update-ca-certificates), and restart the server"
     anyhow = f"if the network is trusted: hooktui hooks edit {hook} --no-verify-tls"
     if tls.code == _SELF_SIGNED:
@@ -96,7 +97,7 @@ def _not_verified(tls: TlsFinding, host: str, hook: int) -> tuple[str, str]:
         )
     if tls.code in _NO_ISSUER and len(tls.chain) == 1:
         return (
-            f"{host} sends its certificate without that of its signer {_cut(shown.issuer)}{also}",
+            f"{host} sends its certificate without that of its signer {above}{also}",
             "let the receiver send the whole chain, with intermediate certificates (often"
             f" fullchain.pem); if the signer is your own authority: {trust}",
         )
@@ -115,7 +116,7 @@ def _also(tls: TlsFinding, shown: Certificate) -> str:
 
 def _expired(chain: Sequence[Certificate], host: str) -> tuple[str, str]:
     ended = next((certificate for certificate in chain if certificate.days_left < 0), chain[0])
-    whose = "" if ended is chain[0] else f" (that of {_cut(ended.subject)}, above it)"
+    whose = "" if ended is chain[0] else f" (that of {cut(ended.subject, _LONGEST)}, above it)"
     days = -ended.days_left - 1  # whole days, not dates
     ago = "less than a day ago" if days < 1 else f"{counted(days, 'day')} ago"
     return (
@@ -141,9 +142,4 @@ def _in_days(days: int) -> str:
 def _names(shown: Certificate) -> str:
     names = shown.names or (shown.subject,)
     rest = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
-    return ", ".join(map(_cut, names[:_MAX_NAMES])) + rest
-
-
-def _cut(text: str) -> str:
-    """Return a text cut so that the rest of a line fits, whatever its content."""
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return ", ".join(cut(name, _LONGEST) for name in names[:_MAX_NAMES]) + rest

@@ -67,14 +67,14 @@ def visible(text: str | bytes, *, lines: bool = False, limit: int | None = None)
     if limit is not None and not lines and len(text) > limit * _LOOKED_AT:
         # The rest is not processed, because its length is the sender's choice.
         text = visible(text[: limit * _LOOKED_AT], limit=limit)
-        return text if text.endswith(ELLIPSIS) else _cut(text + ELLIPSIS, limit)
+        return text if text.endswith(ELLIPSIS) else cut(text + ELLIPSIS, limit)
     if not text.isprintable() or (not text.isascii() and _MAY_STACK_OR_HIDE.search(text)):
         text = (_NOT_PLAIN_IN_LINES if lines else _NOT_PLAIN).sub(_show_run, text)
     if limit is None or len(text) <= limit:
         return text
     if lines:
-        return "\n".join(_cut(line, limit) for line in text.split("\n"))
-    return _cut(text, limit)
+        return "\n".join(cut(line, limit) for line in text.split("\n"))
+    return cut(text, limit)
 
 
 def keep_order(line: str) -> str:
@@ -89,7 +89,8 @@ def keep_order(line: str) -> str:
     return _BLANK_THAT_MOVES.sub(rf"\1{_BLANK_THAT_STAYS}", line)
 
 
-def _cut(line: str, limit: int) -> str:
+def cut(line: str, limit: int) -> str:
+    """Return a line of at most ``limit`` characters, with ``…`` at its end if it was longer."""
     if len(line) <= limit:
         return line
     return line[: limit - 1] + ELLIPSIS if limit > 0 else ""
