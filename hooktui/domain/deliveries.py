@@ -22,6 +22,7 @@ from hooktui.domain.schedule import (
     INTERRUPTIONS_BEFORE_WAIT,
     wait_before_next_s,
 )
+from hooktui.domain.text import counted
 
 
 class DeliveryStatus(StrEnum):
@@ -204,8 +205,8 @@ def after_exchange(
     asked_s = retry_after_s if exchange.status_code in RETRY_AFTER_STATUSES else None
     wait_s = wait_before_next_s(schedule_s, tries, chance, asked_s)
     if wait_s is None:
-        reason_text = f"gave up after {tries} attempt{'s' if tries > 1 else ''}"
-        return RetryDecision(Outcome.FAILED, DeliveryStatus.FAILED, tries, 0, reason=reason_text)
+        gave_up = f"gave up after {counted(tries, 'attempt')}"
+        return RetryDecision(Outcome.FAILED, DeliveryStatus.FAILED, tries, 0, reason=gave_up)
     return RetryDecision(Outcome.FAILED, DeliveryStatus.PENDING, tries, 0, wait_s=wait_s)
 
 
