@@ -58,10 +58,9 @@ def diagnose(given: DiagnosisInput) -> Diagnosis:
     skew_s = _skew_s(given.ping)
     checks = tuple(_checks(given, skew_s))
     worst = _worst(checks)
-    verdict, fix = "the receiver can be reached; no ping was sent", ""
-    state = "ok" if worst is None else worst.state
+    state, verdict, fix = "ok", "the receiver can be reached; no ping was sent", ""
     if worst is not None:
-        verdict, fix = worst.value, worst.advice
+        state, verdict, fix = worst.state, worst.value, worst.advice
     elif given.ping is not None:
         took = format_duration((given.ping.phases_ms.total or 0) / 1000)
         verdict = f"no problems: the receiver accepted a signed ping, {given.ping.status_code}"
@@ -83,11 +82,9 @@ def diagnose(given: DiagnosisInput) -> Diagnosis:
 
 
 def _worst(checks: Sequence[Check]) -> Check | None:
-    for state in ("fail", "warn"):
-        for check in checks:
-            if check.state == state:
-                return check
-    return None
+    """Return the first failed check, else the first with a warning; None: all are well."""
+    bad = (check for state in ("fail", "warn") for check in checks if check.state == state)
+    return next(bad, None)
 
 
 def _phases(probed: Phases, ping: Attempt | None) -> Phases:
@@ -226,11 +223,10 @@ def _connect(findings: ConnectionFindings, target: ParsedUrl) -> Check:
 
 def _skew_s(ping: Attempt | None) -> int | None:
     """Return how many seconds the receiver's clock is ahead, by the Date of its response."""
-    sent = None if ping is None else date_of(ping)
-    if ping is None or sent is None:
+    if ping is None or (sent_s := date_of(ping)) is None:
         return None
     took_ms = ping.phases_ms.total or 0.0
-    return round(sent - (from_rfc3339(ping.started_at) + took_ms) / 1000)
+    return round(sent_s - (from_rfc3339(ping.started_at) + took_ms) / 1000)
 
 
 def _clock(skew_s: int, ping: Attempt | None) -> Check:

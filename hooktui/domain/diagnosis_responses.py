@@ -113,9 +113,8 @@ def _status(status: int, ping: Attempt, hook: Hook) -> Check:
             "ping", "fail", f"{value} (Gone): it wants no more events, so the hook is disabled",
             f"give the hook another URL, or delete it: hooktui hooks delete {hook.id}",
         )  # fmt: skip
-    later = header_of(ping, "Retry-After") if status in (429, 503) else None
-    if later:
-        value += f" and asks to wait {ping.retry_after_s} s" if ping.retry_after_s else ""
+    if status in (429, 503) and ping.retry_after_s:
+        value += f" and asks to wait {ping.retry_after_s} s"
     if status == 429 and hook.max_in_flight is None:
         fix = _PACE_ADAPTS
     else:
@@ -126,14 +125,14 @@ def _status(status: int, ping: Attempt, hook: Hook) -> Check:
 
 def _wants_client_certificate(status: int, ping: Attempt) -> bool:
     """Return whether a receiver refused TLS without a client certificate, as nginx words it."""
-    body = (ping.response.body if ping.response is not None else "")[:_MAX_BODY_LENGTH].lower()
+    body = _body_of(ping)[:_MAX_BODY_LENGTH].lower()
     return status in (495, 496) or (
         status in (400, 401, 403) and "certificate" in body and ("ssl" in body or "client" in body)
     )
 
 
 def _redirect(ping: Attempt, target: ParsedUrl) -> Check:
-    leads = header_of(ping, "Location")
+    leads = _header_of(ping, "Location")
     value = f"the receiver redirects ({ping.status_code}), which deliveries never follow"
     if not leads:
         return Check("ping", "fail", value, "use a URL that responds directly")
@@ -148,19 +147,22 @@ def _redirect(ping: Attempt, target: ParsedUrl) -> Check:
     return Check("ping", "fail", value, f"set the hook's URL to {there.url}{other}")
 
 
-def header_of(ping: Attempt, name: str) -> str | None:
-    """Return a header of the response to a ping."""
+def _body_of(ping: Attempt) -> str:
+    return ping.response.body if ping.response is not None else ""
+
+
+def _header_of(ping: Attempt, name: str) -> str | None:
     headers = ping.response.headers if ping.response is not None else ()
     return next((value for key, value in headers if key.lower() == name.lower()), None)
 
 
 def date_of(ping: Attempt) -> float | None:
     """Return the Date of the response in seconds since the epoch, if it has a valid one."""
-    text = header_of(ping, "Date")
+    text = _header_of(ping, "Date")
     return None if text is None else parse_http_date_s(text)
 
 
 def _is_web_page(ping: Attempt) -> bool:
-    kind = (header_of(ping, "Content-Type") or "").partition(";")[0].strip().lower()
-    body = (ping.response.body if ping.response is not None else "").lstrip()[:15].lower()
+    kind = (_header_of(ping, "Content-Type") or "").partition(";")[0].strip().lower()
+    body = _body_of(ping).lstrip()[:15].lower()
     return kind in ("text/html", "application/xhtml+xml") and body.startswith("<")
