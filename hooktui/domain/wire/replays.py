@@ -195,7 +195,7 @@ def hook_state(replay: Replay, hook: ReplayHook) -> str:
     """Return the state of a hook of a replay in words."""
     if hook.state == "walking":
         return "sending" if replay.state == "running" else replay.state
-    return {"set_aside": "set aside"}.get(hook.state, hook.state)
+    return hook.state.replace("_", " ")
 
 
 def retrying_words(count: int) -> str:
