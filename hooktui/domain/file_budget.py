@@ -7,7 +7,7 @@ for connections to receivers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from hooktui.domain.errors import HooktuiError
@@ -31,28 +31,22 @@ DEFAULT_OUTBOUND: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class FileBudget:
-    """The shares, in descriptors unless noted.
+    """The shares that have a limit of their own.
 
     Attributes:
-        limit: maximum of the process.
-        store: database files or connections.
+        limit: descriptors of the process.
         api: connections to the API, over TCP and the Unix socket together.
         lookup_threads: concurrent name look-ups (threads).
         diagnoses: concurrent diagnoses.
         pings: concurrent test deliveries.
-        reserve: never assigned, for unforeseen files.
-        receivers: available for connections of deliveries.
-        outbound: the used part of those: the setting, or a default.
+        outbound: connections of deliveries to receivers.
     """
 
     limit: int
-    store: int
     api: int
     lookup_threads: int
     diagnoses: int
     pings: int
-    reserve: int
-    receivers: int
     outbound: int
 
 
@@ -76,26 +70,28 @@ def share_files(limit: int, *, connections: int, outbound: int | None = None) ->
     Raises:
         TooFewFiles: the limit is too low for a server.
     """
-    before = FileBudget(
-        limit=limit,
-        store=_STORE,
-        api=min(4 * connections, _MIN_API + max(limit - least_files(), 0) // 5),
-        lookup_threads=_within(limit // 64, 4, 64),
-        diagnoses=_within(limit // 256, 1, 8),
-        pings=_within(limit // 64, 4, 64),
-        reserve=_within(limit // 16, 16, 256),
-        receivers=0,
-        outbound=0,
-    )
-    left = limit - _taken(before)
+    api = min(4 * connections, _MIN_API + max(limit - least_files(), 0) // 5)
+    lookup_threads = pings = _within(limit // 64, 4, 64)
+    diagnoses = _within(limit // 256, 1, 8)
+    reserve = _within(limit // 16, 16, 256)
+    left = limit - (
+        _PROCESS + _STORE + _FILES + api + lookup_threads * _LOOKUP_FILES
+        + diagnoses * _DIAGNOSIS_FILES + pings + reserve
+    )  # fmt: skip
     if left < _MIN_RECEIVERS:
         raise TooFewFiles(
             f"the limit of open files is {limit:,}, but a server needs at least"
             f" {least_files():,}; raise it with ulimit -n 65536 before the start, or with"
             " LimitNOFILE=65536 in the service"
         )
-    requested = DEFAULT_OUTBOUND if outbound is None else outbound
-    return replace(before, receivers=left, outbound=min(requested, left))
+    return FileBudget(
+        limit=limit,
+        api=api,
+        lookup_threads=lookup_threads,
+        diagnoses=diagnoses,
+        pings=pings,
+        outbound=min(DEFAULT_OUTBOUND if outbound is None else outbound, left),
+    )
 
 
 def least_files() -> int:
@@ -103,14 +99,6 @@ def least_files() -> int:
     return (
         _PROCESS + _STORE + _FILES + _MIN_API + 4 * _LOOKUP_FILES + _DIAGNOSIS_FILES + 4 + 16
         + _MIN_RECEIVERS
-    )  # fmt: skip
-
-
-def _taken(budget: FileBudget) -> int:
-    """Return the sum of all shares except that of receivers."""
-    return (
-        _PROCESS + _FILES + budget.store + budget.api + budget.lookup_threads * _LOOKUP_FILES
-        + budget.diagnoses * _DIAGNOSIS_FILES + budget.pings + budget.reserve
     )  # fmt: skip
 
 
