@@ -135,10 +135,11 @@ async def _check_database(where: InstallPaths, target: DatabaseAddress) -> list[
     pool = engine(partial(connect, target), 1, "REPEATABLE READ")
     try:
         async with pool.connect() as conn:
-            key = partial(_check_key, key_file=where.key_file)
             await conn.run_sync(check_search_path)
             rows = await conn.run_sync(
-                lambda sync: list(check_rows(sync, key, where.key_file, now, working=bool(numbers)))
+                lambda sync: list(
+                    check_rows(sync, _check_key, where.key_file, now, working=bool(numbers))
+                )
             )
     except Conflict as error:
         rows = [Check("schema", "fail", error.detail, "change search_path, then start the server")]

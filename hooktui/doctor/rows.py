@@ -36,7 +36,12 @@ _NEWEST = text("SELECT max(id) FROM event")
 
 
 def check_rows(
-    conn: Connection, key: Callable[[Connection], Check], key_file: Path, now: int, *, working: bool
+    conn: Connection,
+    key: Callable[[Connection, Path], Check],
+    key_file: Path,
+    now: int,
+    *,
+    working: bool,
 ) -> Iterator[Check]:
     """Check schema, key file, leases, backlog, and tokens.
 
@@ -51,7 +56,7 @@ def check_rows(
     yield schema
     if schema.state != "ok":
         return
-    opens = key(conn)
+    opens = key(conn, key_file)
     yield opens
     if opens.state != "fail":
         yield check_trail(conn, key_file)

@@ -10,7 +10,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
@@ -114,9 +113,7 @@ def _checks_of(
     yield Check("database", "ok", f"{database}, {in_bytes(database.stat().st_size)}")
     yield _integrity(raw, look_for_s)
     with sqlalchemy_over(raw) as conn:
-        yield from check_rows(
-            conn, partial(check_key, key_file=key_file), key_file, now_ms(), working=working
-        )
+        yield from check_rows(conn, check_key, key_file, now_ms(), working=working)
 
 
 def _integrity(raw: sqlite3.Connection, look_for_s: float) -> Check:
