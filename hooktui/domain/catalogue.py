@@ -142,7 +142,7 @@ def unknown(catalogue: Catalogue, name: str, *, hint: bool = True) -> str:
     return _unknown(type_ids(catalogue), name, hint=hint)
 
 
-def _unknown(known: Sequence[str], name: str, *, hint: bool = True) -> str:
+def _unknown(known: Sequence[str], name: str, *, hint: bool) -> str:
     close = near(known, name) if hint else []
     advice = f"did you mean {' or '.join(close)}?" if close else "see: hooktui events types"
     return f"unknown event type {name[:100]!r}; {advice}"
@@ -211,25 +211,28 @@ def load(path: Path) -> Catalogue:
             f"event catalogue {path}: each [[group]] needs id, name and [[group.type]] tables with "
             f"id, name and description ({error} is missing or misplaced)"
         ) from error
+    wrong = _flaw(groups)
+    if wrong:
+        raise Refused(f"event catalogue {path}: {wrong}")
+    return Catalogue(groups=groups)
+
+
+def _flaw(groups: Iterable[EventGroup]) -> str | None:
+    """Return what is wrong with the ids of groups and types that a file names, or None."""
     seen: set[str] = set()
     for group in groups:
         if isinstance(group.id, str) and "." in group.id:
-            raise Refused(f"event catalogue {path}: the id of group {group.id!r} has a dot")
+            return f"the id of group {group.id!r} has a dot"
         for name in (group.id, *(t.id for t in group.types)):
-            wrong = (
-                "is not of the form group.type (a-z, 0-9, _ and -)"
-                if not isinstance(name, str) or not _NAME.fullmatch(name)
-                else "is a duplicate"
-                if name in seen
-                else "is reserved"
-                if name == PING or group_of(name) == OPERATOR_GROUP
-                else "does not start with its group's id and a dot"
-                if name != group.id and group_of(name) != group.id
-                else None
-            )
-            if wrong:
-                raise Refused(f"event catalogue {path}: {name!r} {wrong}")
+            if not isinstance(name, str) or not _NAME.fullmatch(name):
+                return f"{name!r} is not of the form group.type (a-z, 0-9, _ and -)"
+            if name in seen:
+                return f"{name!r} is a duplicate"
+            if name == PING or group_of(name) == OPERATOR_GROUP:
+                return f"{name!r} is reserved"
+            if group_of(name) != group.id:
+                return f"{name!r} does not start with its group's id and a dot"
             seen.add(name)
         if not group.types:
-            raise Refused(f"event catalogue {path}: group {group.id!r} has no types")
-    return Catalogue(groups=groups)
+            return f"group {group.id!r} has no types"
+    return None
