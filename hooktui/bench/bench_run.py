@@ -6,8 +6,8 @@ verified afterwards: only deliveries that are done in the store *and* arrived si
 
 from __future__ import annotations
 
+import os
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ import uvloop
 from hooktui.bench.cases import Case
 from hooktui.bench.databases import Cost, Databases
 from hooktui.bench.machine import cpu_s, memory_mb
-from hooktui.bench.processes import child_command
+from hooktui.bench.processes import child_process
 from hooktui.bench.producer import PreparedRequest, offer_all, prepare
 from hooktui.bench.reconcile import (
     Offered,
@@ -235,15 +235,9 @@ class BenchRun:
             yield
             return
         socket = str(self.servers[0].paths.socket)
-        caller = subprocess.Popen(  # noqa: S603 - this program
-            child_command("hooktui.bench.hostile_caller", socket), stdin=subprocess.DEVNULL
-        )
-        try:
+        with child_process(os.environ, "hooktui.bench.hostile_caller", socket):
             time.sleep(_HOSTILE_FIRST_S)
             yield
-        finally:
-            caller.kill()
-            caller.wait()
 
     def _make_hooks(self) -> None:
         counted = [(path, True, True) for path in self.case.paths]

@@ -19,10 +19,11 @@ import runpy
 import shutil
 import signal
 import stat
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,6 +34,26 @@ def child_command(module: str, *arguments: str) -> list[str]:
     """Return the command that runs a module of ours, tied to this process."""
     own = [sys.executable, "-P", "-m", "hooktui.bench.processes", str(os.getpid())]
     return [*own, module, *arguments]
+
+
+@contextmanager
+def child_process(
+    environ: Mapping[str, str], module: str, *arguments: str
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a module of ours with pipes for stdin and stdout; kill it when the block ends."""
+    process = subprocess.Popen(  # noqa: S603 - our own module
+        child_command(module, *arguments),
+        env=environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        process_group=0,  # ctrl+c is for the calling process
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def _tie(parent: int) -> None:

@@ -40,7 +40,7 @@ from zlib import crc32
 import uvloop
 
 from hooktui import sockets
-from hooktui.bench.processes import child_command
+from hooktui.bench.processes import child_process
 from hooktui.bench.reconcile import RawRequest, SinkRequest, decode, encode, read_requests
 from hooktui.client.start import own_environment
 
@@ -330,19 +330,9 @@ def running_sink(folder: Path, environ: Mapping[str, str]) -> Iterator[Sink]:
     """Run a sink until the block ends."""
     certificate = folder / "sink.pem"
     write_certificate(certificate)
-    process = subprocess.Popen(  # noqa: S603 - our own module
-        child_command("hooktui.bench.sink", str(certificate)),
-        env=own_environment(environ),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        process_group=0,  # ctrl+c is for the calling process
-    )
-    try:
+    env = own_environment(environ)
+    with child_process(env, "hooktui.bench.sink", str(certificate)) as process:
         yield Sink(process, folder)
-    finally:
-        process.kill()
-        process.communicate()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 
-from hooktui.bench.processes import child_command
+from hooktui.bench.processes import child_process
 from hooktui.client.start import own_environment
 
 STEADY, UNRELIABLE, REFUSING = "/steady", "/unreliable", "/refusing"
@@ -67,20 +66,11 @@ class RecordingReceiver:
 @contextmanager
 def recording_receiver(file: Path) -> Iterator[RecordingReceiver]:
     """Run a receiver as a separate process until the block ends."""
-    process = subprocess.Popen(  # noqa: S603 - this program
-        child_command("hooktui.selftest.ledger", str(file)),
-        env=own_environment(os.environ),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        process_group=0,  # ctrl+c is for the calling process
-    )
-    with process:
-        try:
-            if process.stdout is None:
-                raise RuntimeError("the process has no stdout pipe")
-            yield RecordingReceiver(int(process.stdout.readline()), file)
-        finally:
-            process.terminate()
+    env = own_environment(os.environ)
+    with child_process(env, "hooktui.selftest.ledger", str(file)) as process:
+        if process.stdout is None:
+            raise RuntimeError("the process has no stdout pipe")
+        yield RecordingReceiver(int(process.stdout.readline()), file)
 
 
 class _Ledger:
