@@ -146,11 +146,7 @@ class BenchRun:
         """
         case = self.case
         requests = prepare(case.events(deliveries), case.lines, BODY_BYTES)
-        replayed: list[Offered] = []
-        if case.replay_per_s is not None:
-            count = requests if case.only_replay else prepare(_REPLAYED, _LINES, BODY_BYTES)
-            replayed = self._offer(count)
-            self._await_end(len(replayed) * len(self.secrets))
+        replayed = [] if case.replay_per_s is None else self._deliver_before(requests)
         first = encode("dlv", floor_at(now_ms()))
         self.sink.clear()
         offered = self._store_backlog(deliveries) if case.backlog else []
@@ -163,8 +159,8 @@ class BenchRun:
                 offered, replayed = replayed, []
             else:
                 offered += self._offer(requests, case.per_s)
-            if replay is not None and not case.only_replay:
-                self._call(abort_replay(replay, cancel_waiting=True))
+                if replay is not None:
+                    self._call(abort_replay(replay, cancel_waiting=True))
             poisoned = _poisoned(case, offered)
             restarted_ns = self._restart(len(offered) // 4) if case.killed else None
             self._await_end(len(offered) * len(self.secrets) - len(poisoned))
@@ -173,22 +169,14 @@ class BenchRun:
         # The CPU time of a killed process cannot be read.
         after = before if case.killed else self._cost()
         sink_s = cpu_s(self.sink.pid) - sink_s
-        beside = {one.event for one in replayed}
-        arrivals = [
-            arrival
-            for arrival in self.sink.requests(self.secrets)
-            if arrival.hook in self.secrets and arrival.event not in beside
-        ]
-        stored = self.servers[0].deliveries(status="delivered", first=first)
-        delivered = {delivery.id for delivery in stored if delivery.id >= first}
+        arrivals = self._arrivals(beside=replayed)
+        delivered = self._delivered(first)
         reconciliation = reconcile(offered, arrivals, delivered, self.secrets, poisoned)
         done = max(reconciliation.counted, 1)
         database_us = None
         if before.database_s is not None and after.database_s is not None:
             database_us = (after.database_s - before.database_s) / done * 1e6
-        share = None
-        if case.capacity_per_s is not None:
-            share = capacity_share(arrivals, begun_ns, case.capacity_per_s)
+        capacity_per_s = case.capacity_per_s
         return Run(
             reconciliation=reconciliation,
             per_s=reconciliation.counted / took_s,
@@ -202,8 +190,17 @@ class BenchRun:
             restart_s=None if restarted_ns is None else _first_after_s(arrivals, restarted_ns),
             refused=refusals(arrivals, begun_ns),
             at_once=at_once,
-            capacity_share=share,
+            capacity_share=(
+                capacity_share(arrivals, begun_ns, capacity_per_s) if capacity_per_s else None
+            ),
         )
+
+    def _deliver_before(self, requests: Sequence[PreparedRequest]) -> list[Offered]:
+        """Deliver the events of a replay before the clock starts; return them."""
+        only = self.case.only_replay
+        offered = self._offer(requests if only else prepare(_REPLAYED, _LINES, BODY_BYTES))
+        self._await_end(len(offered) * len(self.secrets))
+        return offered
 
     def _start_replay(self) -> str | None:
         """Start the replay of a case, if it has one; return its id."""
@@ -291,6 +288,20 @@ class BenchRun:
     def _waiting(self) -> int:
         hooks = self._call(list_hooks(ACCOUNT, limit=_PAGE)).data
         return sum(hook.stats.waiting for hook in hooks if hook.id in self.secrets)
+
+    def _arrivals(self, beside: Sequence[Offered]) -> list[SinkRequest]:
+        """Return the requests of counted hooks, without those of events ``beside``."""
+        others = {one.event for one in beside}
+        return [
+            arrival
+            for arrival in self.sink.requests(self.secrets)
+            if arrival.hook in self.secrets and arrival.event not in others
+        ]
+
+    def _delivered(self, first: str) -> set[str]:
+        """Return the deliveries from an id on that are delivered in the store."""
+        stored = self.servers[0].deliveries(status="delivered", first=first)
+        return {delivery.id for delivery in stored if delivery.id >= first}
 
     def _cost(self) -> Cost:
         return self.databases.cost([server.pid for server in self.servers])
