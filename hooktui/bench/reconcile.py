@@ -201,13 +201,11 @@ class Refusals:
 def refusals(arrivals: Iterable[SinkRequest], begun_ns: int) -> Refusals:
     """Count the refused attempts of a run that began at a time."""
     ramp_end_ns = begun_ns + round(RAMP_S * 1e9)
-    refused = {False: 0, True: 0}
-    attempts = 0
+    in_ramp: list[bool] = []
+    later: list[bool] = []
     for arrival in arrivals:
-        is_later = arrival.arrived_ns >= ramp_end_ns
-        attempts += is_later
-        refused[is_later] += not arrival.accepted
-    return Refusals(refused[False], refused[True], refused[True] / max(attempts, 1))
+        (later if arrival.arrived_ns >= ramp_end_ns else in_ramp).append(not arrival.accepted)
+    return Refusals(sum(in_ramp), sum(later), sum(later) / max(len(later), 1))
 
 
 def capacity_share(arrivals: Iterable[SinkRequest], begun_ns: int, capacity_per_s: float) -> float:
