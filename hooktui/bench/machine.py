@@ -38,7 +38,7 @@ def this_machine() -> Machine:
     p50_ms, p99_ms = _fsync_ms()
     return Machine(
         cpus=len(os.sched_getaffinity(0)),
-        processor=_processor(),
+        processor=_value("/proc/cpuinfo", "model name") or platform.machine(),
         kernel=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         sqlite=sqlite3.sqlite_version,
@@ -60,10 +60,6 @@ def _fsync_ms() -> tuple[float, float]:
             took.append((time.perf_counter() - begun) * 1000)
     took.sort()
     return took[len(took) // 2], took[len(took) * 99 // 100]
-
-
-def _processor() -> str:
-    return _value("/proc/cpuinfo", "model name") or platform.machine()
 
 
 def _value(file: str, label: str) -> str:
