@@ -57,10 +57,10 @@ class Scenario:
             url = self.receiver.url(path)
             self.hooks[path] = self.server.create_hook(url, retry_schedule_s=schedule_s)
 
-    def verdict(self, settle_s: float = SETTLE_S) -> Verdict:
+    def verdict(self) -> Verdict:
         """Stop the producer, wait until everything has arrived, and compare."""
         self.producer.stop()
-        self.server.settle(settle_s)
+        self.server.settle(SETTLE_S)
         return check(
             self.producer.sent, self.receiver.entries(), self.server.deliveries(), self.hooks
         )

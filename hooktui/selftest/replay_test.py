@@ -118,7 +118,7 @@ class ReplayScenario:
         self.events: list[str] = []
         self.replay = ""
 
-    def prepare(self, events: int = EVENTS) -> None:
+    def prepare(self, events: int) -> None:
         """Send events of which a quarter become dead letters, then heal the receiver."""
         hook = self.server.create_hook(self.receiver.url(REFUSING), retry_schedule_s=())
         with PlainClient(self.server.address) as client:
@@ -132,7 +132,7 @@ class ReplayScenario:
             self.server.settle(ENDS_WITHIN_S)
             client.call(edit_hook(hook, {"url": self.receiver.url(STEADY)}))
 
-    def start(self, rate_per_s: float = RATE_PER_S) -> None:
+    def start(self, rate_per_s: float) -> None:
         """Plan the replay and run it."""
         with PlainClient(self.server.address) as client:
             plan = client.call(plan_replay(1, ReplaySelection(hooks="all")))
@@ -141,11 +141,11 @@ class ReplayScenario:
             )
             self.replay = client.call(call).id
 
-    def wait(self, server: ServerProcess, within_s: float = ENDS_WITHIN_S) -> Replay:
+    def _wait(self) -> Replay:
         """Return the replay once it has ended and nothing of it waits, or after a time."""
-        give_up_s = time.monotonic() + within_s
+        give_up_s = time.monotonic() + ENDS_WITHIN_S
         while True:
-            with PlainClient(server.address) as client:
+            with PlainClient(self.server.address) as client:
                 try:
                     replay = client.call(get_replay(self.replay))
                 except HooktuiError:
@@ -153,15 +153,14 @@ class ReplayScenario:
                         raise
                 else:
                     if replay.ended_at is not None or time.monotonic() > give_up_s:
-                        server.settle(within_s)
+                        self.server.settle(ENDS_WITHIN_S)
                         return client.call(get_replay(self.replay))
             time.sleep(_POLL_S)
 
-    def verdict(self, server: ServerProcess | None = None) -> ReplayVerdict:
+    def verdict(self) -> ReplayVerdict:
         """Wait for the end, and compare."""
-        asked = server or self.server
-        replay = self.wait(asked)
-        return check_replay(self.events, self.receiver.entries(), asked.deliveries(), replay)
+        replay = self._wait()
+        return check_replay(self.events, self.receiver.entries(), self.server.deliveries(), replay)
 
 
 @dataclass(frozen=True, slots=True)

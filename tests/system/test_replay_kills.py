@@ -190,7 +190,8 @@ def test_another_server_continues(
             if stopped:
                 time.sleep(max(30 - (time.monotonic() - begun_s), 0))
                 first.process.send_signal(signal.SIGCONT)
-            verdict = scenario.verdict(other)
+            scenario.server = other
+            verdict = scenario.verdict()
             assert verdict.duplicates <= SLOTS
             assert verdict.good(1), verdict
         finally:

@@ -226,7 +226,8 @@ def test_a_database_that_is_killed_under_load_loses_nothing(tmp_path: Path) -> N
             wait_for(lambda: len(scenario.producer.sent) > before + 50)
             scenario.producer.stop()
             let_leases_run_out(own.url())  # those of commits that got no answer
-            verdict = scenario.verdict(RESCUED_WITHIN_S)
+            assert scenario.server.settle(RESCUED_WITHIN_S)
+            verdict = scenario.verdict()
         # A crash of the database may forget claims, which are made again (decision 0027).
         assert replace(verdict, repeated=()).good, verdict
         assert scenario.producer.refused == []
