@@ -19,7 +19,9 @@ from time import perf_counter
 
 import uvloop
 
+from hooktui.bench.cases import BODY_BYTES, IN_FLIGHT
 from hooktui.bench.processes import child_command
+from hooktui.bench.producer import EVENT_TYPE
 from hooktui.bench.sink import RESPONSE_BYTES
 from hooktui.client.start import own_environment
 from hooktui.delivery.resolver import Resolver
@@ -34,10 +36,7 @@ from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.domain.signatures import make_secret
 from hooktui.store.contract import ClaimedDelivery
 
-IN_FLIGHT = 64
-BODY_BYTES = 1024
 _PATH = "/measure"
-_TYPE = "job.failed"
 _PIPES, _PIPELINED = 8, 16
 _TIMEOUT_S = 10.0
 
@@ -63,7 +62,7 @@ async def _client(port: int, count: int) -> None:
     async def attempt() -> Exchange:
         event, delivery = EventId(ids.next()), DeliveryId(ids.next())
         claim = ClaimedDelivery(
-            delivery, event, _TYPE, hook.id, hook.account, Trigger.EVENT, 1, 0, 0, body
+            delivery, event, EVENT_TYPE, hook.id, hook.account, Trigger.EVENT, 1, 0, 0, body
         )
         return (await sender.attempt(hook, claim, now_ms())).exchange
 
@@ -106,7 +105,7 @@ async def _sink(port: int, count: int) -> None:
 
 
 def _hook(port: int) -> LiveHook:
-    settings = HookSettings(url=f"http://127.0.0.1:{port}{_PATH}", events=(_TYPE,))
+    settings = HookSettings(url=f"http://127.0.0.1:{port}{_PATH}", events=(EVENT_TYPE,))
     return LiveHook(
         id=HookId(1),
         account=AccountId(1),

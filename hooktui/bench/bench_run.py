@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import uvloop
 
-from hooktui.bench.cases import Case
+from hooktui.bench.cases import BODY_BYTES, Case
 from hooktui.bench.databases import Cost, Databases
 from hooktui.bench.machine import cpu_s, memory_mb
 from hooktui.bench.processes import child_process
@@ -53,7 +53,6 @@ from hooktui.domain.wire.replays import ReplaySelection
 
 T = TypeVar("T")
 
-BODY_BYTES = 1024
 ACCOUNT = 1
 STALLED_S = 30.0
 """Seconds without an arrival after which a case ends and missing deliveries count as lost."""

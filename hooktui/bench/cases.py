@@ -19,6 +19,8 @@ from hooktui.bench.sink import (
 
 IN_FLIGHT = 64
 """Slots of a hook with a fixed limit."""
+BODY_BYTES = 1024
+"""Of each event."""
 
 _RETRIES_S = (0.05, 0.1, 0.2, 0.4)
 _SLOW_RETRIES_S = (5.0,) * 7
