@@ -73,7 +73,8 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.domain.event_outcomes import EventFacts, misfitting_steps
 from hooktui.domain.filters.data import Stored
 from hooktui.domain.filters.hook_search import parse_hook_search
-from hooktui.domain.filters.parser import Subject, parse, parse_event_filter, parse_hook_filter
+from hooktui.domain.filters.parser import parse, parse_event_filter, parse_hook_filter
+from hooktui.domain.filters.terms import Subject
 from hooktui.domain.hook_edits import CREATE_TYPES, NEW_HOOK, apply, check_fields
 from hooktui.domain.hook_fields import HOOK_SETTINGS
 from hooktui.domain.hook_settings import Credentials, check_headers

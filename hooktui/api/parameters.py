@@ -22,7 +22,8 @@ from hooktui.domain import ids
 from hooktui.domain.clock import now_ms, parse_moment
 from hooktui.domain.errors import FieldError, Refused, pointer
 from hooktui.domain.filters.hook_search import parse_hook_search
-from hooktui.domain.filters.parser import Filter, FilterError, parse
+from hooktui.domain.filters.parser import FilterError, parse
+from hooktui.domain.filters.terms import Filter
 from hooktui.domain.ids import DeliveryId, EventId, HookId
 from hooktui.domain.setting import as_whole
 from hooktui.domain.signatures import MAX_SECRET_LENGTH, MIN_SECRET_LENGTH

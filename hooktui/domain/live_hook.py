@@ -7,7 +7,7 @@ from typing import Final
 
 from hooktui.domain.addresses import ParsedUrl
 from hooktui.domain.catalogue import PING, subscribes
-from hooktui.domain.filters.parser import Filter, Subject
+from hooktui.domain.filters.terms import Filter, Subject
 from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.signatures import standard_key

@@ -18,12 +18,12 @@ from hooktui.domain.errors import Conflict, FieldError, Refused
 from hooktui.domain.failure_causes import CAUSES, CAUSES_IN_WORDS
 from hooktui.domain.filters.parser import (
     MAX_LENGTH,
-    Filter,
     FilterError,
     absolute_filter,
     parse,
     parse_event_filter,
 )
+from hooktui.domain.filters.terms import Filter
 from hooktui.domain.ids import HookId, ceiling_at, floor_at
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.wire.replays import PlannedHook, Replay, ReplayPlan, ReplaySelection

@@ -7,7 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from hooktui.domain.filters.parser import RelativeTime, parse
+from hooktui.domain.filters.parser import parse
+from hooktui.domain.filters.terms import RelativeTime
 from tests.support.scripted_server import DELIVERY, answer, page, problem
 
 GROUP = {

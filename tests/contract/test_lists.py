@@ -19,7 +19,8 @@ from sqlalchemy import update
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.deliveries import ErrorClass, Trigger
 from hooktui.domain.errors import Refused
-from hooktui.domain.filters.parser import Subject, parse
+from hooktui.domain.filters.parser import parse
+from hooktui.domain.filters.terms import Subject
 from hooktui.domain.ids import AccountId, DeliveryId, HookId, decode, encode
 from hooktui.domain.wire.events import EventCounts, HookDecision
 from hooktui.store import changes, queries

@@ -21,19 +21,21 @@ from hooktui.domain.errors import Malformed, Refused
 from hooktui.domain.event_outcomes import EventFacts, misfitting_steps
 from hooktui.domain.filters.data import Stored, first_steps, leaves_steps
 from hooktui.domain.filters.parser import (
-    AbsoluteTime,
-    CodeRange,
-    DurationComparison,
-    Filter,
     FilterError,
-    FilterKey,
-    Pattern,
-    RelativeTime,
-    Subject,
     absolute_filter,
     parse,
     parse_event_filter,
     parse_hook_filter,
+)
+from hooktui.domain.filters.patterns import Pattern
+from hooktui.domain.filters.terms import (
+    AbsoluteTime,
+    CodeRange,
+    DurationComparison,
+    Filter,
+    FilterKey,
+    RelativeTime,
+    Subject,
 )
 from hooktui.domain.json_text import Steps, check, finish, read_steps
 from tests.support.odd_bodies import ODD, broken, written

@@ -16,7 +16,8 @@ from hooktui.domain.deliveries import (
     after_exchange,
     error_of_status,
 )
-from hooktui.domain.filters.parser import Filter, parse
+from hooktui.domain.filters.parser import parse
+from hooktui.domain.filters.terms import Filter
 from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.roles import Actor, Role

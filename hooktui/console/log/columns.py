@@ -10,7 +10,7 @@ from hooktui.console.shell.log_buffer import LogLine
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Outcome
-from hooktui.domain.filters.parser import Subject
+from hooktui.domain.filters.terms import Subject
 from hooktui.domain.text import visible
 
 

@@ -27,7 +27,7 @@ from hooktui.console.shell.log_buffer import LogBuffer, LogLine
 from hooktui.console.shell.reliable_timers import set_reliable_timer
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.text_search import SearchMatch
-from hooktui.domain.filters.parser import Filter
+from hooktui.domain.filters.terms import Filter
 
 REPAINT_S: Final = 0.25
 """Seconds between two repaints while following, so that a slow terminal can keep up."""

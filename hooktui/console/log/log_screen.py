@@ -13,8 +13,8 @@ from hooktui.console.shell.log_buffer import LogLine
 from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.domain.errors import Refused
-from hooktui.domain.filters.parser import TERMS, Filter, parse
-from hooktui.domain.filters.terms import FilterTerms
+from hooktui.domain.filters.parser import TERMS, parse
+from hooktui.domain.filters.terms import Filter, FilterTerms
 from hooktui.domain.text import counted
 from hooktui.domain.wire.replays import ReplaySelection
 

@@ -20,7 +20,7 @@ from hooktui.console.shell.log_buffer import LogBuffer, LogLine
 from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName
 from hooktui.console.widgets.table import Column, Placed, Table
 from hooktui.console.widgets.text_search import SearchMatch, folded, highlighted, step
-from hooktui.domain.filters.parser import Filter
+from hooktui.domain.filters.terms import Filter
 from hooktui.domain.text import visible
 
 

@@ -33,17 +33,10 @@ from hooktui.domain.filters.terms import (
     FilterKey,
     FilterTerms,
     RelativeTime,
-    Subject,
     Term,
     Value,
 )
 from hooktui.domain.ids import Prefix, decode, encode
-
-__all__ = [
-    "AbsoluteTime", "CodeRange", "DurationComparison", "Filter", "FilterError", "FilterKey",
-    "Pattern", "RelativeTime", "Subject", "Term", "Value", "absolute_filter", "parse",
-    "parse_event_filter", "parse_hook_filter",
-]  # fmt: skip
 
 MAX_LENGTH = 2000
 """Characters of a filter; enough for people, and it fits into a query string."""

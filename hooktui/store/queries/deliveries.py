@@ -26,7 +26,7 @@ from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import NotFound
 from hooktui.domain.filters.data import Stored
-from hooktui.domain.filters.parser import Filter, FilterKey, Subject
+from hooktui.domain.filters.terms import Filter, FilterKey, Subject
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, encode
 from hooktui.domain.json_text import Steps
 from hooktui.domain.wire.deliveries import Attempt, Delivery, Phases, Response

@@ -22,7 +22,8 @@ from sqlalchemy import (
 )
 
 from hooktui.domain.deliveries import DeliveryStatus, Trigger
-from hooktui.domain.filters.parser import (
+from hooktui.domain.filters.terms import (
+    UNDELIVERED,
     AbsoluteTime,
     Filter,
     FilterKey,
@@ -30,7 +31,6 @@ from hooktui.domain.filters.parser import (
     Subject,
     Term,
 )
-from hooktui.domain.filters.terms import UNDELIVERED
 from hooktui.domain.ids import AccountId, EventId, HookId, decode
 from hooktui.store.queries import filter_sql
 from hooktui.store.queries.expressions import Condition, Rare, any_of

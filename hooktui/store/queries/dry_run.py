@@ -11,7 +11,8 @@ from hooktui.domain.catalogue import PING
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.event_outcomes import PastEvent, Selection, dry_run_steps
 from hooktui.domain.filters.data import Stored
-from hooktui.domain.filters.parser import Filter, parse_hook_filter
+from hooktui.domain.filters.parser import parse_hook_filter
+from hooktui.domain.filters.terms import Filter
 from hooktui.domain.ids import AccountId, HookId, encode
 from hooktui.domain.wire.hooks import DryRun
 from hooktui.store import hook_rows

@@ -14,7 +14,7 @@ from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import NotFound
 from hooktui.domain.filters.data import Stored
-from hooktui.domain.filters.parser import (
+from hooktui.domain.filters.terms import (
     AbsoluteTime,
     Filter,
     FilterKey,

@@ -8,18 +8,21 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, and_, false, func, literal_column, not_
 
 from hooktui.domain.deliveries import OPEN, DeliveryStatus, ErrorClass, Outcome
-from hooktui.domain.filters.parser import (
+from hooktui.domain.filters.patterns import Pattern
+from hooktui.domain.filters.terms import (
+    HELD,
+    RETRYING,
+    UNDELIVERED,
+    WAITING,
     AbsoluteTime,
     CodeRange,
     DurationComparison,
     Filter,
     FilterKey,
-    Pattern,
     RelativeTime,
     Term,
     Value,
 )
-from hooktui.domain.filters.terms import HELD, RETRYING, UNDELIVERED, WAITING
 from hooktui.domain.ids import ceiling_at, decode, floor_at
 from hooktui.store.queries.expressions import Condition, all_of, any_of, is_type_or_group
 from hooktui.store.tables import DELIVERY, HOOK

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, lite
 
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import DeliveryStatus
-from hooktui.domain.filters.parser import Filter, Subject
+from hooktui.domain.filters.terms import Filter, Subject
 from hooktui.domain.ids import DeliveryId, EventId
 from hooktui.domain.live_hook import LiveHook, wants
 from hooktui.domain.replays import (
