@@ -11,7 +11,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from hooktui.doctor.rules import (
     assess_jump,
     assess_open_files,
 )
+from hooktui.domain.home_rules import Flaw
 from hooktui.domain.paths import InstallPaths
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.homes import home_flaws
@@ -133,34 +134,33 @@ _SECRET = re.compile(r"://[^\s/@:]*:[^\s/@]+@|[?&]password=|\bhkt_|\bwhsec_")
 def check_modes(where: InstallPaths) -> Check:
     """Check the modes of existing files: home, database, key file, socket and settings."""
     try:
-        complaints = list(_complaints(where))
+        flaws = list(_flaws(where))
     except PermissionError as error:
         return Check(
             "modes", "warn", f"you may not access {error.filename}", "run this as the server's user"
         )
-    if not complaints:
+    if not flaws:
         return Check("modes", "ok", "home, database, key file, socket and settings are safe")
     return Check(
         "modes",
-        "fail" if any(serious for serious, _, _ in complaints) else "warn",
-        "; ".join(what for _, what, _ in complaints),
-        "; ".join(dict.fromkeys(fix for _, _, fix in complaints)),
+        "warn" if all(flaw.level == "minor" for flaw in flaws) else "fail",
+        "; ".join(flaw.what for flaw in flaws),
+        "; ".join(dict.fromkeys(flaw.fix for flaw in flaws)),
     )
 
 
-def _complaints(where: InstallPaths) -> Iterator[tuple[bool, str, str]]:
-    """Yield each fault: whether it is serious, its description, and the command that fixes it."""
+def _flaws(where: InstallPaths) -> Iterator[Flaw]:
     home = _status(where.home)
     owner = os.geteuid() if home is None else home.st_uid
     for flaw in home_flaws(where, os.geteuid()):
         note = " (the next start does it)" if flaw.level == "corrected" else ""
-        yield flaw.level != "minor", flaw.what, flaw.fix + note
-    yield from _complaints_of_settings(where.config, owner)
+        yield replace(flaw, fix=flaw.fix + note)
+    yield from _flaws_of_settings(where.config, owner)
     if where.service:
-        yield from _complaints_of_service(where.config, owner)
+        yield from _flaws_of_service(where.config, owner)
 
 
-def _complaints_of_service(config: Path, owner: int) -> Iterator[tuple[bool, str, str]]:
+def _flaws_of_service(config: Path, owner: int) -> Iterator[Flaw]:
     """Yield faults that let a compromised service allow private networks to itself."""
     for path, right in ((config.parent, "755"), (config, "640")):
         status = _status(path)
@@ -168,12 +168,12 @@ def _complaints_of_service(config: Path, owner: int) -> Iterator[tuple[bool, str
             continue
         if status.st_uid == owner or status.st_mode & stat.S_IWOTH:
             command = f"chown root {path} && chmod {right} {path}"
-            yield False, f"the service's user may change {path}", command
+            yield Flaw("minor", f"the service's user may change {path}", command)
         elif status.st_mode & stat.S_IWGRP:
-            yield False, f"the group of {path} may change it", f"chmod {right} {path}"
+            yield Flaw("minor", f"the group of {path} may change it", f"chmod {right} {path}")
 
 
-def _complaints_of_settings(config: Path, owner: int) -> Iterator[tuple[bool, str, str]]:
+def _flaws_of_settings(config: Path, owner: int) -> Iterator[Flaw]:
     """Yield a fault if others can read settings that contain a secret.
 
     If the file does not belong to the server, its group must be able to read it.
@@ -185,7 +185,7 @@ def _complaints_of_settings(config: Path, owner: int) -> Iterator[tuple[bool, st
     mode = stat.S_IMODE(status.st_mode)
     if mode & mask and _SECRET.search(config.read_text(encoding="utf-8", errors="replace")):
         what = f"{config} holds a password or a token and has mode {mode:o}"
-        yield True, what, f"chmod {right} {config}"
+        yield Flaw("serious", what, f"chmod {right} {config}")
 
 
 def _status(file: Path) -> os.stat_result | None:
