@@ -372,13 +372,12 @@ def assess_tokens(endless: Sequence[tuple[int, str]]) -> Check:
     """Assess the tokens: list those that never expire, by id and name."""
     if not endless:
         return Check("tokens", "ok", "every token expires")
-    named = ", ".join(f"{number} ({name})" for number, name in endless[:_NAMED])
-    others = f", and {len(endless) - _NAMED:,} more" if len(endless) > _NAMED else ""
+    named = _listed([f"{number} ({name})" for number, name in endless])
     verb = "token never expires" if len(endless) == 1 else "tokens never expire"
     advice = (
         "replace them: hooktui tokens create NAME --role ROLE --expires 90d, then revoke the old"
     )
-    return Check("tokens", "warn", f"{len(endless):,} {verb}: {named}{others}", advice)
+    return Check("tokens", "warn", f"{len(endless):,} {verb}: {named}", advice)
 
 
 def assess_alerts(path: AlertPath, open_alerts: int) -> Check:
@@ -388,10 +387,14 @@ def assess_alerts(path: AlertPath, open_alerts: int) -> Check:
         return Check("alerts", "ok", f"{found}; no hook gets alerts", NO_ALERT_HOOK)
     broken = [hook for hook in path.hooks if hook.state != "ok"]
     if broken:
-        named = ", ".join(f"{hook.hook} ({hook.name}) is {hook.state}" for hook in broken[:_NAMED])
-        others = f", and {len(broken) - _NAMED:,} more" if len(broken) > _NAMED else ""
+        named = _listed([f"{hook.hook} ({hook.name}) is {hook.state}" for hook in broken])
         advice = "alerts may reach nobody: hooktui hooks diagnose HOOK, then fix the receiver"
-        value = f"{found}; of the hooks that get alerts, {named}{others}"
+        value = f"{found}; of the hooks that get alerts, {named}"
         return Check("alerts", "fail", value, advice)
     noun = "hook gets" if len(path.hooks) == 1 else "hooks get"
     return Check("alerts", "ok", f"{found}; {len(path.hooks):,} {noun} alerts")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f", and {more:,} more" if more > 0 else "")
