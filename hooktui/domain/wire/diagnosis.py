@@ -12,14 +12,12 @@ from typing import Literal
 
 from hooktui.domain.wire.deliveries import Attempt, Phases
 
-State = Literal["ok", "warn", "fail"]
-
 
 @dataclass(frozen=True, slots=True)
 class Check:
     """One line: what was checked, its state, the measured value, and the fix.
 
-    ``state`` is a `State`; a newer server may send other values.
+    ``state`` is ``ok``, ``warn`` or ``fail``; a newer server may send other values.
     """
 
     name: str
@@ -39,7 +37,7 @@ class DoctorReport:
 def report_of(checks: Sequence[Check]) -> DoctorReport:
     """Return checks with the worst of their states."""
     states = {check.state for check in checks}
-    worst: State = "fail" if "fail" in states else "warn" if "warn" in states else "ok"
+    worst = "fail" if "fail" in states else "warn" if "warn" in states else "ok"
     return DoctorReport(worst, tuple(checks))
 
 
