@@ -21,7 +21,8 @@ Facts = Mapping[str, Any]
 
 PATH: Final = "alert_path"
 REASON: Final = "reason"
-"""Why the hook was disabled or the replay paused, or how a group is; only for the summary."""
+"""Why the hook was disabled or the replay paused; of a group, one of the two below. It is only for
+the summary."""
 GAVE_UP, RETRYING = "given up", "retrying"
 _WITHOUT_ENTRIES: Final = {HELD: "held delivery", SKIPPED: "skipped event"}
 EXPIRED: Final = "expired"
