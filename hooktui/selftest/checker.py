@@ -6,7 +6,7 @@ allowed, but only as the same delivery with the same ``webhook-id`` and the same
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -65,19 +65,20 @@ def check(
         hooks: the hook of each path of the receiver; each gets every event.
     """
     accepted = {event.event: event for event in sent}
-    arrivals: dict[str, list[ReceivedRequest]] = defaultdict(list)
-    for entry in entries:
-        arrivals[entry.delivery].append(entry)
-    counts = {
-        delivery: n for delivery, all_ in arrivals.items() if (n := sum(e.accepted for e in all_))
-    }
-    arrived = {(all_[0].event, hooks[all_[0].path]) for d, all_ in arrivals.items() if d in counts}
     stored = list(stored)
+    unexpected: set[str] = set()
+    counts: Counter[str] = Counter()
+    arrivals: Counter[str] = Counter()
+    contents: dict[str, set[tuple[str, str]]] = defaultdict(set)
     by_pair: dict[tuple[str, int], set[str]] = defaultdict(set)
-    for delivery, all_ in arrivals.items():
-        for entry in all_:
-            by_pair[entry.event, hooks[entry.path]].add(delivery)
-    altered = [d for d, all_ in arrivals.items() if len({(e.event, e.body) for e in all_}) > 1]
+    for entry in entries:
+        unexpected.add(_unexpected(entry, accepted))
+        arrivals[entry.delivery] += 1
+        if entry.accepted:
+            counts[entry.delivery] += 1
+        contents[entry.delivery].add((entry.event, entry.body))
+        by_pair[entry.event, hooks[entry.path]].add(entry.delivery)
+    altered = [delivery for delivery, different in contents.items() if len(different) > 1]
     altered += [
         f"{event} to hook {hook} as {', '.join(sorted(deliveries))}"
         for (event, hook), deliveries in by_pair.items()
@@ -91,11 +92,9 @@ def check(
             f"{event} to hook {hook}"
             for event in accepted
             for hook in hooks.values()
-            if (event, hook) not in arrived
+            if by_pair[event, hook].isdisjoint(counts)
         ),
-        unexpected=tuple(
-            sorted({_unexpected(e, accepted) for a in arrivals.values() for e in a} - {""})
-        ),
+        unexpected=tuple(sorted(unexpected - {""})),
         altered=tuple(altered),
         phantoms=tuple(
             row.id for row in stored if row.status == "delivered" and row.id not in counts
@@ -105,7 +104,7 @@ def check(
             for row in stored
             if row.status != "delivered"
         ),
-        repeated=tuple(row.id for row in stored if len(arrivals.get(row.id, ())) > row.attempts),
+        repeated=tuple(row.id for row in stored if arrivals[row.id] > row.attempts),
     )
 
 
