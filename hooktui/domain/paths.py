@@ -116,8 +116,11 @@ class InstallPaths:
         return START_SERVICE if self.service else "hooktui serve"
 
 
-def stop_command(home: Path, pid: str = "") -> str:
-    """Return the command that stops the server of a home, and one without its socket."""
+def stop_command(home: Path, pid: str) -> str:
+    """Return the command that stops the server of a home, and one without its socket.
+
+    ``pid`` is that of the server; empty: not known.
+    """
     if home == SYSTEM.home:
         return STOP_SERVICE
     return f"hooktui stop (or kill {pid}, if its socket was deleted)" if pid else "hooktui stop"

@@ -180,7 +180,7 @@ def check_standard_signature(
     signatures: str,
     *,
     now_s: float,
-    tolerance_s: float = TOLERANCE_S,
+    tolerance_s: float,
 ) -> SignatureCheck:
     """Return whether a received ``webhook-signature`` is valid, and its request recent.
 
