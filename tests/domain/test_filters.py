@@ -29,13 +29,12 @@ from hooktui.domain.filters.parser import (
 )
 from hooktui.domain.filters.patterns import Pattern
 from hooktui.domain.filters.terms import (
-    AbsoluteTime,
     CodeRange,
     DurationComparison,
     Filter,
     FilterKey,
-    RelativeTime,
     Subject,
+    TimeBound,
 )
 from hooktui.domain.json_text import Steps, check, finish, read_steps
 from tests.support.odd_bodies import ODD, broken, written
@@ -206,9 +205,9 @@ VALUES = [
     ("took:>2s", DurationComparison(">", 2000)),
     ("took:<=1.5m", DurationComparison("<=", 90_000)),
     ("took:>=250ms", DurationComparison(">=", 250)),
-    ("since:10m", RelativeTime(600_000)),
-    ("since:2026-11-25T03:04:05Z", AbsoluteTime(NOW)),
-    ("until:10m", RelativeTime(600_000)),
+    ("since:10m", TimeBound(600_000, is_age=True)),
+    ("since:2026-11-25T03:04:05Z", TimeBound(NOW)),
+    ("until:10m", TimeBound(600_000, is_age=True)),
     ("hook:12", 12),
     ("status:Failed", "failed"),
     ("evt_o1jdg3r8z4000", "evt_01JDG3R8Z4000"),
@@ -254,7 +253,7 @@ def test_a_term_says_where_it_stands_and_what_it_is() -> None:
 def test_a_huge_span_still_fits_a_64_bit_column() -> None:
     for text in ("since:999999999999w", "took:>999999999999w"):
         value = parse(text).terms[0].values[0]
-        assert isinstance(value, RelativeTime | DurationComparison)
+        assert isinstance(value, TimeBound | DurationComparison)
         assert value.ms < 1 << 63
 
 

@@ -26,14 +26,13 @@ from hooktui.domain.filters.terms import (
     RETRYING,
     UNDELIVERED,
     WAITING,
-    AbsoluteTime,
     CodeRange,
     DurationComparison,
     Filter,
     FilterKey,
     FilterTerms,
-    RelativeTime,
     Term,
+    TimeBound,
     Value,
 )
 from hooktui.domain.ids import Prefix, decode, encode
@@ -168,20 +167,13 @@ def absolute_filter(parsed: Filter, now_ms: int) -> str:
     parts = []
     ends = [*starts[1:], len(parsed.source)][: len(starts)]
     for term, start, end in zip(parsed.terms, starts, ends, strict=True):
-        if any(isinstance(value, RelativeTime) for value in term.values):
-            times = ",".join(to_rfc3339(_at_ms(value, now_ms)) for value in term.values)
+        bounds = [value for value in term.values if isinstance(value, TimeBound)]
+        if any(bound.is_age for bound in bounds):
+            times = ",".join(to_rfc3339(max(bound.at_ms(now_ms), 0)) for bound in bounds)
             parts.append(f"{'-' if term.negated else ''}{term.key.value}:{times}")
         else:
             parts.append(parsed.source[start:end].strip())
     return " ".join(parts)
-
-
-def _at_ms(value: Value, now_ms: int) -> int:
-    if isinstance(value, RelativeTime):
-        return max(now_ms - value.ms, 0)
-    if isinstance(value, AbsoluteTime):
-        return value.ms
-    raise TypeError(f"expected a time in {FilterKey.SINCE} or {FilterKey.UNTIL}, got {value!r}")
 
 
 def _check(text: str) -> None:
@@ -390,11 +382,11 @@ def _took(piece: _Piece) -> list[Value]:
 
 def _time(key: FilterKey, piece: _Piece) -> list[Value]:
     try:
-        return [RelativeTime(round(_duration_ms(piece.text)))]
+        return [TimeBound(round(_duration_ms(piece.text)), is_age=True)]
     except ValueError:
         pass  # then it is a time
     try:
-        return [AbsoluteTime(from_rfc3339(piece.text.upper()))]
+        return [TimeBound(from_rfc3339(piece.text.upper()))]
     except ValueError:
         raise _wrong(key, piece) from None
 

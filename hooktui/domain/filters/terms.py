@@ -86,23 +86,20 @@ _COMPARE: Final[Mapping[str, Callable[[float, float], bool]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class RelativeTime:
-    """A time this many milliseconds ago: the bound of ``since:10m`` or ``until:10m``."""
+class TimeBound:
+    """The bound of ``since:`` or ``until:``: an age, or a time since the epoch; in milliseconds."""
 
     ms: int
+    is_age: bool = False
+
+    def at_ms(self, now_ms: int) -> int:
+        """Return it as a time."""
+        return now_ms - self.ms if self.is_age else self.ms
 
 
-@dataclass(frozen=True, slots=True)
-class AbsoluteTime:
-    """A time, in milliseconds since the epoch."""
-
-    ms: int
-
-
-Value = Pattern | CodeRange | DurationComparison | RelativeTime | AbsoluteTime | int | str
+Value = Pattern | CodeRange | DurationComparison | TimeBound | int | str
 """By key: word, event, cause and data hold patterns; status, error and trigger exact names; replay
-and id public ids; hook numbers; code ranges; took comparisons; since and until a `RelativeTime` or
-an `AbsoluteTime`."""
+and id public ids; hook numbers; code ranges; took comparisons; since and until a `TimeBound`."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -270,18 +267,14 @@ def _fits(key: FilterKey, value: Value, subject: Subject, now_ms: int) -> bool:
         case DurationComparison():
             took = subject.took_ms
             return took is not None and _COMPARE[value.operator](took, value.ms)
-        case RelativeTime(ms):
-            return _fits_time(key, now_ms - ms, subject.at_ms)
-        case AbsoluteTime(ms):
-            return _fits_time(key, ms, subject.at_ms)
+        case TimeBound() if key is FilterKey.UNTIL:
+            return subject.at_ms <= value.at_ms(now_ms)
+        case TimeBound():
+            return subject.at_ms >= value.at_ms(now_ms)
         case int():
             return subject.hook == value
         case str():
             return _fits_name(key, value, subject)
-
-
-def _fits_time(key: FilterKey, border_ms: int, at_ms: int) -> bool:
-    return at_ms <= border_ms if key is FilterKey.UNTIL else at_ms >= border_ms
 
 
 def _fits_event(pattern: Pattern, event_type: str) -> bool:

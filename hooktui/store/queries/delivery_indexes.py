@@ -24,12 +24,11 @@ from sqlalchemy import (
 from hooktui.domain.deliveries import DeliveryStatus, Trigger
 from hooktui.domain.filters.terms import (
     UNDELIVERED,
-    AbsoluteTime,
     Filter,
     FilterKey,
-    RelativeTime,
     Subject,
     Term,
+    TimeBound,
 )
 from hooktui.domain.ids import AccountId, EventId, HookId, decode
 from hooktui.store.queries import filter_sql
@@ -120,8 +119,8 @@ def _split_filter(query: DeliveryQuery, now_ms: int) -> tuple[DeliveryQuery, Fil
             query = replace(query, hook=HookId(value))
         elif term.key is FilterKey.STATUS and isinstance(value, str) and query.status is None:
             query = replace(query, status=value)
-        elif isinstance(value, RelativeTime | AbsoluteTime):
-            ms = filter_sql.border_ms(value, now_ms)
+        elif isinstance(value, TimeBound):
+            ms = value.at_ms(now_ms)
             if term.key is FilterKey.SINCE:
                 query = replace(query, since_ms=max(ms, query.since_ms or 0))
             else:

@@ -15,19 +15,18 @@ from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import NotFound
 from hooktui.domain.filters.data import Stored
 from hooktui.domain.filters.terms import (
-    AbsoluteTime,
     Filter,
     FilterKey,
-    RelativeTime,
     Subject,
     Term,
+    TimeBound,
 )
 from hooktui.domain.ids import AccountId, EventId, ceiling_at, decode, encode, floor_at
 from hooktui.domain.wire.events import Event, EventCounts, EventDetail, Skip
 from hooktui.domain.wire.pages import Page
 from hooktui.store.queries.deliveries import deliveries_of_event
 from hooktui.store.queries.expressions import is_type_or_group
-from hooktui.store.queries.filter_sql import border_ms, needs_body, only_value
+from hooktui.store.queries.filter_sql import needs_body, only_value
 from hooktui.store.queries.pages import PagedQuery, PageRequest, RowCheck, page_of
 from hooktui.store.tables import DELIVERY, EVENT, EventRow, in_account, maker_of
 
@@ -201,9 +200,7 @@ def _event(row: _Row, counts: EventCounts | None = None) -> Event:
 def _borders(query: Filter, key: FilterKey, now: int) -> list[int]:
     """Return the times (ms) before, or after, which no event matches a term of a filter."""
     values = (only_value(term) for term in query.terms if term.key is key)
-    return [
-        border_ms(value, now) for value in values if isinstance(value, RelativeTime | AbsoluteTime)
-    ]
+    return [value.at_ms(now) for value in values if isinstance(value, TimeBound)]
 
 
 def _ids(term: Term) -> list[int]:

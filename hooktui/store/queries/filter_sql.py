@@ -14,13 +14,12 @@ from hooktui.domain.filters.terms import (
     RETRYING,
     UNDELIVERED,
     WAITING,
-    AbsoluteTime,
     CodeRange,
     DurationComparison,
     Filter,
     FilterKey,
-    RelativeTime,
     Term,
+    TimeBound,
     Value,
 )
 from hooktui.domain.ids import ceiling_at, decode, floor_at
@@ -47,11 +46,6 @@ def needs_body(parsed: Filter | None) -> bool:
 def only_value(term: Term) -> Value | None:
     """Return the value of a term that has one and is not negated; None: another term."""
     return term.values[0] if len(term.values) == 1 and not term.negated else None
-
-
-def border_ms(value: RelativeTime | AbsoluteTime, now_ms: int) -> int:
-    """Return the time of a value of ``since:`` or ``until:``."""
-    return now_ms - value.ms if isinstance(value, RelativeTime) else value.ms
 
 
 def only_waiting(status: str | None, parsed: Filter) -> bool:
@@ -154,8 +148,8 @@ def _fits(key: FilterKey, value: Value, now_ms: int) -> Condition:
         case DurationComparison():
             compared: Condition = _OPERATORS[value.operator](DELIVERY.c.duration_ms, value.ms)
             return compared
-        case RelativeTime() | AbsoluteTime():
-            ms = border_ms(value, now_ms)
+        case TimeBound():
+            ms = value.at_ms(now_ms)
             return until(ms) if key is FilterKey.UNTIL else since(ms)
         case int():
             return DELIVERY.c.hook_id == value
