@@ -66,6 +66,11 @@ class ReplayMode(StrEnum):
         """Whether pairs without a delivery are selected, so that the events are searched."""
         return self in (ReplayMode.NEVER_SENT, ReplayMode.ALL)
 
+    @property
+    def max_hooks(self) -> int:
+        """How many hooks a replay may have."""
+        return MAX_HOOKS_OF_EVENTS if self.walks_events else MAX_HOOKS
+
 
 class ReplayState(StrEnum):
     """The state of a replay."""
@@ -187,9 +192,9 @@ def check_selection(given: ReplaySelection, now_ms: int) -> PairSelection:
     except ValueError:
         refuse("mode", f"unknown mode {given.mode[:40]!r}; known: {', '.join(ReplayMode)}")
     hooks = None if isinstance(given.hooks, str) else tuple(dict.fromkeys(given.hooks))
-    limit = MAX_HOOKS_OF_EVENTS if mode.walks_events else MAX_HOOKS
-    if hooks is not None and not 1 <= len(hooks) <= limit:
-        refuse("hooks", f"a replay in mode {mode} has 1 to {limit:,} hooks, not {len(hooks):,}")
+    if hooks is not None and not 1 <= len(hooks) <= mode.max_hooks:
+        allowed = f"1 to {mode.max_hooks:,} hooks"
+        refuse("hooks", f"a replay in mode {mode} has {allowed}, not {len(hooks):,}")
     since_ms = _time("since", given.since, now_ms, errors)
     until_ms = _time("until", given.until, now_ms, errors)
     until_ms = now_ms if until_ms is None else until_ms
@@ -252,10 +257,10 @@ def with_hooks(selection: PairSelection, hooks: Sequence[HookId]) -> PairSelecti
     Raises:
         Refused: there are too many.
     """
-    limit = MAX_HOOKS_OF_EVENTS if selection.mode.walks_events else MAX_HOOKS
-    if len(hooks) > limit:
+    mode = selection.mode
+    if len(hooks) > mode.max_hooks:
         detail = (
-            f"a replay in mode {selection.mode} has at most {limit:,} hooks, and this account has"
+            f"a replay in mode {mode} has at most {mode.max_hooks:,} hooks, and this account has"
             " more of them; name some"
         )
         raise Refused.field("/selection/hooks", detail)
