@@ -83,9 +83,9 @@ def act_as_owner(where: InstallPaths, command: Sequence[str], *, check_home: boo
         return actor
     if me != 0:
         raise NotAllowed(_instead(where, owner, command))
-    if where.service and check_home:
-        _make_service_home(where.home, owner)
     if check_home:
+        if where.service:
+            _make_service_home(where.home, owner)
         refuse_unsafe(where, owner)
     for source in unit.keys:
         if _hold(source):
@@ -188,9 +188,8 @@ def _settings(texts: Iterable[str]) -> Iterable[tuple[str, str]]:
 def _hold(source: CredentialSource) -> bool:
     """Load the keys of a credential, if it exists: the service's user may not read it."""
     stores = known.SYSTEM.encrypted_credentials if source.encrypted else known.SYSTEM.credentials
-    for file in (
-        [Path(source.path)] if source.path[:1] == "/" else [store / source.path for store in stores]
-    ):
+    for store in stores:
+        file = store / source.path  # an absolute path stays as it is
         try:
             content = _decrypted(file) if source.encrypted else file.read_bytes()
         except FileNotFoundError:
