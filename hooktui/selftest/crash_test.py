@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hooktui.bench.databases import Databases
@@ -49,7 +49,7 @@ class Scenario:
     server: ServerProcess
     receiver: RecordingReceiver
     producer: KeyedProducer
-    hooks: dict[str, int]
+    hooks: dict[str, int] = field(default_factory=dict)
 
     def make_hooks(self) -> None:
         """Create one hook for each path of the receiver."""
@@ -73,7 +73,7 @@ def prepared(folder: Path, environ: Mapping[str, str], url: str | None) -> Itera
         server = ServerProcess(folder / "home", environ, url)
         producer = KeyedProducer(server.address)
         try:
-            yield Scenario(server, receiver, producer, {})
+            yield Scenario(server, receiver, producer)
         finally:
             producer.abandon()
             server.kill()
