@@ -74,7 +74,7 @@ from hooktui.domain.event_outcomes import EventFacts, misfitting_steps
 from hooktui.domain.filters.data import Stored
 from hooktui.domain.filters.hook_search import parse_hook_search
 from hooktui.domain.filters.parser import parse, parse_event_filter, parse_hook_filter
-from hooktui.domain.filters.terms import Subject
+from hooktui.domain.filters.terms import Filter, Subject
 from hooktui.domain.hook_edits import CREATE_TYPES, NEW_HOOK, apply, check_fields
 from hooktui.domain.hook_fields import HOOK_SETTINGS
 from hooktui.domain.hook_settings import Credentials, check_headers
@@ -250,13 +250,13 @@ def _match(text: bytes) -> None:
         at_ms=0, words=lambda: text.decode("utf-8", "replace"), data=lambda: Stored(text)
     )
     for term in _MANY.terms:
-        term.matches(subject, 0)
+        Filter((term,)).matches(subject, 0)
 
 
 def _match_field(text: str) -> None:
     data = {"a": text.split(","), text[:99]: {"b": text}}
     for term in _MANY.terms:
-        term.matches(Subject(at_ms=0, data=lambda: data), 0)
+        Filter((term,)).matches(Subject(at_ms=0, data=lambda: data), 0)
 
 
 def _headers(text: str) -> None:

@@ -303,7 +303,7 @@ def _error(piece: _Piece) -> list[Value]:
     meant: list[Value] = [
         str(known)
         for known in ErrorClass
-        if piece.pattern.matches(known) or known.startswith(f"{name}_")
+        if piece.pattern.fits(known) or known.startswith(f"{name}_")
     ]
     return meant or _name(FilterKey.ERROR, tuple(ErrorClass), piece)
 

@@ -36,12 +36,8 @@ class Pattern:
         """
         return max(len(self.parts) - 2, 1) + sum(map(len, self.parts[1:-1])) // 16
 
-    def matches(self, text: str) -> bool:
-        """Return whether the whole text matches (no regular expression)."""
-        return self.fits(text.casefold())
-
     def fits(self, folded: str) -> bool:
-        """Return whether the whole of a case-folded text matches."""
+        """Return whether the whole of a case-folded text matches (no regular expression)."""
         first, last = self.parts[0], self.parts[-1]
         if len(self.parts) == 1:
             return folded == first

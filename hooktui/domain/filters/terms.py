@@ -188,10 +188,6 @@ class Term:
         patterns = (value for value in self.values if isinstance(value, Pattern))
         object.__setattr__(self, "_patterns", sort_patterns(patterns))
 
-    def matches(self, subject: Subject, now_ms: int) -> bool:
-        """Return whether the term holds for a subject."""
-        return finish(self.match_steps(subject, now_ms))
-
     def match_steps(self, subject: Subject, now_ms: int) -> Steps[bool]:
         """Return in steps whether the term holds for a subject.
 
@@ -279,8 +275,8 @@ def _fits(key: FilterKey, value: Value, subject: Subject, now_ms: int) -> bool:
 
 def _fits_event(pattern: Pattern, event_type: str) -> bool:
     # A bare group covers all of its types, as in a subscription.
-    return pattern.matches(event_type) or (
-        len(pattern.parts) == 1 and pattern.matches(group_of(event_type))
+    return pattern.fits(event_type) or (
+        len(pattern.parts) == 1 and pattern.fits(group_of(event_type))
     )
 
 

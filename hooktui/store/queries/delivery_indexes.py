@@ -166,12 +166,12 @@ def _undelivered(
             return None
         return KeyScan([_plus_account(account), *chosen], None, left, parsed)
     # The groups are those that the terms match, so no row is checked for them again.
-    causes = [term for term in parsed.terms if term.key is FilterKey.CAUSE]
+    causes = Filter(tuple(term for term in parsed.terms if term.key is FilterKey.CAUSE))
     rest = Filter(tuple(term for term in parsed.terms if term.key is not FilterKey.CAUSE))
     parts = [
         is_in_group(hook, cause)
         for hook, cause in pairs
-        if all(term.matches(Subject(at_ms=0, cause=cause), now_ms) for term in causes)
+        if causes.matches(Subject(at_ms=0, cause=cause), now_ms)
     ] or [is_in_group(HookId(0), "")]  # no hook has this number
     keys = select(DELIVERY.c.id).where(*times)
     left = replace(left, hook=None)
