@@ -210,7 +210,7 @@ class PastEvent:
     type: str
     created_at: str
     data: object
-    purged: bool = False
+    purged: bool
 
 
 def dry_run_steps(

@@ -142,9 +142,9 @@ class PairSelection:
     mode: ReplayMode
     since_ms: int | None
     until_ms: int
-    filter: str | None = None
-    cause: str | None = None
-    include_ordered: bool = False
+    filter: str | None
+    cause: str | None
+    include_ordered: bool
 
     @property
     def first_event(self) -> int:

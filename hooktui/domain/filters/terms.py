@@ -179,8 +179,8 @@ class Term:
 
     key: FilterKey
     values: tuple[Value, ...]
-    negated: bool = False
-    column: int = 1
+    negated: bool
+    column: int
     path: tuple[str, ...] = ()
     _patterns: Patterns = field(init=False, repr=False, compare=False)
 
