@@ -92,7 +92,7 @@ class Case:
 
     def waiting_events(self, deliveries: int) -> int:
         """Return how many events wait when the clock starts."""
-        return self._rounded(deliveries * self.backlog) if self.backlog else 0
+        return self._rounded(deliveries * self.backlog)
 
     def _rounded(self, deliveries: float) -> int:
         events = max(round(deliveries) // len(self.paths), 1)

@@ -221,7 +221,7 @@ class Goal:
     must: float
     aim: float
     reached: float | None
-    less_is_better: bool = False
+    less_is_better: bool
 
     @property
     def met(self) -> bool | None:
