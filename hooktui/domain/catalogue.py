@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from hooktui.domain.errors import MAX_ERRORS, FieldError, Refused
@@ -113,10 +113,9 @@ def group_of(event_type: str) -> str:
     return event_type.partition(".")[0]
 
 
-def subscribes(events: Iterable[str], event_type: str) -> bool:
+def subscribes(events: Collection[str], event_type: str) -> bool:
     """Return whether a subscription (types and bare group names) covers an event type."""
-    selection = events if isinstance(events, frozenset | set) else set(events)
-    return event_type in selection or group_of(event_type) in selection
+    return event_type in events or group_of(event_type) in events
 
 
 def near(known: Sequence[str], name: str) -> list[str]:
