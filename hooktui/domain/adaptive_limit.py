@@ -367,12 +367,12 @@ class AdaptiveLimit:
         self.last_cut = Cut(observed.at_s, int(seen), observed.cause)
         self._step = 1.0
         self._before_lowering = None
-        if self._ceiling is not None:
-            self._reach_ceiling_s = min(2 * self._reach_ceiling_s, _LONGEST_PROBE_S)
         if self._ceiling is None:
             self._ceiling = seen
-        elif self._may_lower_ceiling:  # not far below at once: it may be slow for a moment
-            self._ceiling = max(seen, self._ceiling / 2)
+        else:
+            self._reach_ceiling_s = min(2 * self._reach_ceiling_s, _LONGEST_PROBE_S)
+            if self._may_lower_ceiling:  # not far below at once: it may be slow for a moment
+                self._ceiling = max(seen, self._ceiling / 2)
         self._may_lower_ceiling = False
         self._limit = max(1.0, min(self._limit, seen) - 1)
 
