@@ -83,9 +83,10 @@ def write_certificate(file: Path) -> None:
 
 OK, LATE, FLAKY, HUNG = "/ok", "/late", "/flaky", "/hung"
 SOON, QUICK = "/soon", "/quick"
-SOON_S, QUICK_S = 0.02, 0.005
 CAPPED, POISONED, WORKER = "/capped", "/poisoned", "/worker"
 LATE_S, WORKER_S = 0.05, 0.01
+_WAITS_S = {b"l": LATE_S, b"s": 0.02, b"q": 0.005}
+"""Before a 200, by the first letter of a path."""
 FAILS_EVERY, POISONED_EVERY, CAPPED_AT = 20, 50, 20
 CAPACITY_PER_S = {CAPPED: CAPPED_AT / LATE_S, WORKER: 1 / WORKER_S}
 """The most requests per second that the receiver of a path can take."""
@@ -170,10 +171,8 @@ class _Receiver(asyncio.Protocol):
         if kind == b"o":
             ledger.save(200, request)
             self._transport.write(_TAKEN)
-        elif kind == b"l":
-            self._respond_after(LATE_S, 200, request)
-        elif kind in (b"s", b"q"):
-            self._respond_after(SOON_S if kind == b"s" else QUICK_S, 200, request)
+        elif kind in _WAITS_S:
+            self._respond_after(_WAITS_S[kind], 200, request)
         elif kind == b"f":
             ledger.flaky += 1
             status = 500 if ledger.flaky % FAILS_EVERY == 0 else 200
