@@ -33,7 +33,7 @@ def check_exposure(
         yield _check_key(tls_key)
     if database_url and not database_url.startswith("sqlite:"):
         with contextlib.suppress(Refused, ValueError):
-            yield assess_database_tls(*_path_of(database_url, environ))
+            yield assess_database_tls(*_hosts_and_sslmode(database_url, environ))
 
 
 def _check_key(file: Path) -> Check:
@@ -44,7 +44,7 @@ def _check_key(file: Path) -> Check:
     return assess_tls_key(str(file), status.st_mode, status.st_uid, os.geteuid())
 
 
-def _path_of(url: str, environ: Mapping[str, str]) -> tuple[list[str], str | None]:
+def _hosts_and_sslmode(url: str, environ: Mapping[str, str]) -> tuple[list[str], str | None]:
     """Return the remote hosts of an address, and its ``sslmode``.
 
     Raises:
