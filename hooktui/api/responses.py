@@ -128,24 +128,25 @@ def _headers(error: HooktuiError) -> Mapping[str, str]:
 
 def install(app: FastAPI) -> None:
     """Make an application return every error as a problem object."""
-    app.add_exception_handler(HooktuiError, _on_ours)
-    app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(OSError, _on_system)
-    app.add_exception_handler(MemoryError, _on_system)
+    for kind in (HooktuiError, RequestValidationError, HTTPException, OSError, MemoryError):
+        app.add_exception_handler(kind, _on_error)
     app.add_exception_handler(Exception, _on_unexpected)
 
 
-async def _on_ours(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HooktuiError)  # noqa: S101 - for the type checker
-    return problem(error)
-
-
-async def _on_system(_request: Request, error: Exception) -> Response:
-    """Respond to a shortage of this machine; any other system error is a bug."""
+async def _on_error(_request: Request, error: Exception) -> Response:
+    match error:
+        case HooktuiError():
+            return problem(error)
+        case RequestValidationError():
+            return problem(translate(error.errors()))
+        case HTTPException():
+            kind = {400: Malformed, 404: NotFound, 413: TooLarge}.get(
+                error.status_code, HooktuiError
+            )
+            return problem(kind(str(error.detail)))
     short = out_of(error)
     if short is None:
-        raise error
+        raise error  # a bug, like each other error
     return problem(short)
 
 
@@ -164,17 +165,6 @@ async def _on_unexpected(_request: Request, _error: Exception) -> Response:
 def unexpected() -> Response:
     """Return the response to a bug; it reveals no internals, which are in the log."""
     return problem(HooktuiError("internal server error; see the server log"))
-
-
-async def _on_http(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - for the type checker
-    kind = {400: Malformed, 404: NotFound, 413: TooLarge}.get(error.status_code, HooktuiError)
-    return problem(kind(str(error.detail)))
-
-
-async def _on_invalid(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - for the type checker
-    return problem(translate(error.errors()))
 
 
 def translate(errors: Sequence[Mapping[str, object]]) -> HooktuiError:
