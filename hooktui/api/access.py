@@ -38,6 +38,11 @@ class Rule:
     need: Need | None
     all_accounts: bool = False
 
+    @property
+    def has_body(self) -> bool:
+        """Whether requests may have a body."""
+        return self.method in ("POST", "PATCH")
+
 
 RULES: Final = (
     Rule("GET", "/healthz", None),

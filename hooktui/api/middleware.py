@@ -33,7 +33,6 @@ from hooktui.store.tx import Tx
 _log = logging.getLogger(__name__)
 _FROM_NOWHERE = (b"none", b"same-origin")
 _DENIALS = (Unauthenticated.status, NotAllowed.status)
-_WITH_BODY = ("POST", "PATCH")
 CALLS_A_PASS: Final = 4
 """Calls that begin in one pass of the event loop; each takes about 1 ms of it. 500 calls of one
 caller would make a pass of 0.4 s. Single events are short and begin at once."""
@@ -106,7 +105,7 @@ class RequestPipeline:
             self._rate.take(caller)
         if rule.path != _ALIVE:
             await self._turns.enter(share_of(scope))
-        if rule.method in _WITH_BODY:
+        if rule.has_body:
             receive = await checked_json(scope, receive, self._bodies)
         # The method differs only for HEAD, whose response loses its body later.
         response = self._app({**scope, "method": rule.method}, receive, send)

@@ -94,7 +94,6 @@ _CONFLICTS: Final = (
     "/v1/replays/{replay}/resume",
     "/v1/replays/{replay}/abort",
 )
-_TAKES_BODY: Final = ("POST", "PATCH")
 _TAGS: Final = {
     "hooks": "Hooks, their secrets, pings, diagnosis and dry runs.",
     "events": "Send events, and look up their outcomes.",
@@ -124,7 +123,7 @@ def errors_of(rule: Rule, operation: Document) -> Document:
     if rule.need is not None:
         # 422 also without parameters, because unknown ones are refused.
         statuses |= {400, 401, 422, 429}
-    if rule.method in _TAKES_BODY:
+    if rule.has_body:
         statuses |= {408, 413, 415}
     places = {(parameter["in"], parameter["name"]) for parameter in operation.get("parameters", ())}
     if "{" in rule.path or ("query", "account") in places:
