@@ -232,6 +232,22 @@ def openapi_of(app: FastAPI) -> Document:
     document = app.openapi()
     paths, components = document["paths"], document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
+    _complete_schemas(schemas)
+    _complete_operations(paths)
+    document["servers"] = [{"url": "/", "description": "The server that returned this document."}]
+    document["tags"] = [{"name": name, "description": text} for name, text in _TAGS.items()]
+    components["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "basic": {"type": "http", "scheme": "basic", "description": "The token as user name."},
+    }
+    document["security"] = [{"bearer": []}, {"basic": []}]
+    components["responses"] = error_responses()
+    # Converts tuples and non-string keys: the result is plain JSON data.
+    return msgspec.json.decode(msgspec.json.encode(document), type=dict[str, Any])
+
+
+def _complete_schemas(schemas: Document) -> None:
+    """Add the schemas that FastAPI does not know, and what it cannot say about the others."""
     _, definitions = TypeAdapter.json_schemas(
         [
             (AcceptedEvent, "serialization", TypeAdapter(AcceptedEvent)),
@@ -255,8 +271,13 @@ def openapi_of(app: FastAPI) -> Document:
         _mark_times(schema, _GIVEN_TIME if is_body else _TIME)
         if "properties" in schema and not is_body:
             _require_fields(name, schema)
-    document["servers"] = [{"url": "/", "description": "The server that returned this document."}]
-    document["tags"] = [{"name": name, "description": text} for name, text in _TAGS.items()]
+    schemas["Problem"] = PROBLEM
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+
+
+def _complete_operations(paths: Document) -> None:
+    """Add the calls outside of FastAPI, and to all calls their errors and bounds."""
     paths.setdefault("/v1/events/{event}", {})["post"] = _send_event()
     paths.setdefault("/v1/events", {})["post"] = _send_many()
     create, edit = paths["/v1/hooks"]["post"], paths["/v1/hooks/{hook}"]["patch"]
@@ -265,21 +286,7 @@ def openapi_of(app: FastAPI) -> Document:
         content["application/json"]["schema"] = _reference("schemas", name)
     for path, operations in paths.items():
         for operation in operations.values():
-            for content in operation.get("requestBody", {}).get("content", {}).values():
-                content["schema"] = _not_null(content["schema"])
-            for parameter in operation.get("parameters", ()):
-                parameter["schema"] = _not_null(parameter["schema"])
-                if parameter["name"] == "account" and _is_of_all(path, operation):
-                    parameter["description"] = ACCOUNT.format("all")
-                if parameter["name"] == "sort":
-                    values = _SORTS.get(path, ("id",))
-                    parameter["schema"] = {"type": "string", "enum": values, "default": values[0]}
-    components["securitySchemes"] = {
-        "bearer": {"type": "http", "scheme": "bearer"},
-        "basic": {"type": "http", "scheme": "basic", "description": "The token as user name."},
-    }
-    document["security"] = [{"bearer": []}, {"basic": []}]
-    components["responses"] = error_responses()
+            _complete_values(path, operation)
     for rule in RULES:
         operation = paths.get(rule.path, {}).get(rule.method.lower())
         if operation is None:
@@ -288,11 +295,19 @@ def openapi_of(app: FastAPI) -> Document:
         operation["responses"].update(errors_of(rule, operation))
         if rule.need is None:
             operation["security"] = []
-    schemas["Problem"] = PROBLEM
-    for unused in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(unused, None)
-    # Converts tuples and non-string keys: the result is plain JSON data.
-    return msgspec.json.decode(msgspec.json.encode(document), type=dict[str, Any])
+
+
+def _complete_values(path: str, operation: Document) -> None:
+    """Complete the body and the parameters of a call."""
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        content["schema"] = _not_null(content["schema"])
+    for parameter in operation.get("parameters", ()):
+        parameter["schema"] = _not_null(parameter["schema"])
+        if parameter["name"] == "account" and _is_of_all(path, operation):
+            parameter["description"] = ACCOUNT.format("all")
+        if parameter["name"] == "sort":
+            values = _SORTS.get(path, ("id",))
+            parameter["schema"] = {"type": "string", "enum": values, "default": values[0]}
 
 
 def _is_of_all(path: str, operation: Document) -> bool:
