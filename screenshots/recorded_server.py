@@ -40,7 +40,7 @@ from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.domain.wire.deliveries import Phases
 from hooktui.domain.wire.hooks import HookPace, LimitedBy
-from hooktui.domain.wire.server import DatabaseInfo
+from hooktui.domain.wire.server import DatabaseInfo, Disk
 from hooktui.sockets import bind
 from hooktui.demo.receiver import Behaviour
 from hooktui.demo.runner import DEMO_HOOKS, DemoHook
@@ -52,6 +52,7 @@ from hooktui.store.sqlite.store import SqliteStore
 DAY_MS = 24 * 3600 * 1000
 CUT_AGO_MS = 12 * 60 * 1000
 PID = 4711
+DISK = Disk(free=61_203_283_968, total=107_374_182_400, reserve=64 << 20)
 
 
 class StillEngine:
@@ -136,7 +137,7 @@ async def recorded_server(
     connections._COMMON = (*connections._COMMON, "PRAGMA synchronous = OFF")
     store = await SqliteStore.open(folder / "hooktui.db", key_file=folder / "hooktui.key")
     store.info = partial(told, store.info)
-    store.disk_space = lambda: None
+    store.disk_space = lambda: DISK
     hooks: dict[HookId, DemoHook] = {}
     day = RecordedDay(store, clock, hooks)
     service = Service(
@@ -148,8 +149,7 @@ async def recorded_server(
         version="0.1.0",
         started_at=to_rfc3339(clock()),
         name="etl-01",
-        disk=None,
-        keep=None,
+        disk=folder,
         roles=RoleMap(),
         hosts=frozenset(),
         api_docs=False,

@@ -25,7 +25,6 @@ from hooktui.domain.roles import Actor, Role
 from hooktui.domain.wire.diagnosis import Check, ConnectionFindings, ProgressCallback
 from hooktui.domain.wire.events import Catalogue
 from hooktui.domain.wire.hooks import HookPace
-from hooktui.domain.wire.server import RetentionDays
 from hooktui.loop_watch import WATCH, LoopWatch
 from hooktui.store import queries
 from hooktui.store.base import Store
@@ -110,8 +109,7 @@ class Service:
         check_url: checks where a URL leads when a hook is saved.
         started_at: start of this server, RFC 3339.
         name: the name of this server, such as its host's.
-        disk: a folder on the disk whose free space is reported; None if the database is remote.
-        keep: the retention periods.
+        disk: a folder on the disk whose free space is reported if the database is remote.
         roles: the roles on the Unix socket, besides root and the owner.
         hosts: accepted values of ``Host`` on TCP, lower case and without a port.
         api_docs: whether the documentation pages are served.
@@ -134,8 +132,7 @@ class Service:
     version: str
     started_at: str
     name: str
-    disk: Path | None
-    keep: RetentionDays | None
+    disk: Path
     roles: RoleMap
     hosts: frozenset[str]
     api_docs: bool

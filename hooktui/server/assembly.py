@@ -232,7 +232,6 @@ def service_of(
         started_at=to_rfc3339(now_ms()),
         name=socket.gethostname(),
         disk=where.database.parent,
-        keep=store.keep,
         roles=RoleMap(settings.users, settings.groups),
         hosts=frozenset((*_LOOPBACK_NAMES, *listen, *(name.lower() for name in settings.hosts))),
         api_docs=settings.api_docs,

@@ -218,9 +218,7 @@ def _commits(service: Service) -> Metric:
     return Metric("hooktui_commit_seconds", "summary", words, tuple(samples))
 
 
-def _of_disk(disk: Disk | None) -> list[Metric]:
-    if disk is None:
-        return []
+def _of_disk(disk: Disk) -> list[Metric]:
     return [
         one("hooktui_disk_free_bytes", "gauge",
             "Space for events: free on the disk, less the log, and inside the database.",

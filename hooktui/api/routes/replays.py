@@ -252,10 +252,10 @@ def _pace(service: Service, hook: LiveHook, rate: float, medians: Mapping[HookId
 def _kept_s(service: Service, counted: Iterable[CountedHook]) -> float | None:
     """Return the seconds until retention deletes the oldest of some events; None: never."""
     oldest = min((sums.first for sums in counted if sums.first is not None), default=None)
-    keep = service.keep
-    if oldest is None or keep is None or not keep.days:
+    days = service.store.keep.days
+    if oldest is None or not days:
         return None
-    return keep.days * _DAY_S - (service.store.clock() - time_of(oldest)) / 1000
+    return days * _DAY_S - (service.store.clock() - time_of(oldest)) / 1000
 
 
 @router.post(

@@ -85,7 +85,7 @@ async def server_status(request: Request, account: AccountParameter = None) -> R
         disk=None,
         paused=(await read(request, queries.engine_state)).paused,
         breakers=await read(request, queries.open_breakers, owner),
-        keep=service.keep,
+        keep=service.store.keep,
         bound_to=caller.bound_to,
         alerts=await read(request, queries.alert_counts, owner),
         alert_path=await read(
@@ -164,12 +164,10 @@ def _connections(service: Service, load: Load) -> Connections:
     )
 
 
-async def disk_of(service: Service) -> Disk | None:
-    """Return the free space on the database's disk; None if the database is remote."""
+async def disk_of(service: Service) -> Disk:
+    """Return the space that events have, or on this machine's disk if the database is remote."""
     space = await asyncio.to_thread(service.store.disk_space)
     if space is not None:
         return space
-    if service.disk is None:
-        return None
     usage = await asyncio.to_thread(shutil.disk_usage, service.disk)
     return Disk(free=usage.free, total=usage.total)

@@ -79,7 +79,7 @@ async def list_undelivered(
     query = queries.UndeliveredQuery(
         hooks=hook, cause=None if cause is None else check_cause(cause), state=state
     )
-    now, keep = now_ms(), service.keep
+    now, days = now_ms(), service.store.keep.days
     page = await read_in(
         request,
         owner,
@@ -88,7 +88,7 @@ async def list_undelivered(
         window,
         query,
         now_ms=now,
-        kept_since_ms=round(now - keep.days * _DAY_MS) if keep and keep.days else 0,
+        kept_since_ms=round(now - days * _DAY_MS) if days else 0,
     )
     pace_of = service.engine.pace_of
     groups = [with_limit(group, pace_of(HookId(group.hook))) for group in page.data]
