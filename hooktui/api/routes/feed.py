@@ -170,33 +170,25 @@ async def _follow(
     loop = asyncio.get_running_loop()
     end = loop.time() + wait_s
     page = await search.after(after)
-    async with _interruption(request, service) as interrupted:
-        while not page.items and not page.reset and not interrupted.is_set():
+    async with _tasks_of(disconnected(request), service.stopping.wait()) as ends:
+        while not page.items and not page.reset and not any(task.done() for task in ends):
             left_s = end - loop.time()
             if left_s <= 0:
                 break
-            await _first_of(service.store.wait_for_change(page.next, left_s), interrupted.wait())
+            await _wait(service.store.wait_for_change(page.next, left_s), ends)
             before, page = page.next, await search.after(page.next)
             rest_s = min(_LOST_ROWS_S, end - loop.time())
             if page.next == before and rest_s > 0:  # a crashed database lost announced rows
-                await _first_of(asyncio.sleep(rest_s), interrupted.wait())
+                await _wait(asyncio.sleep(rest_s), ends)
     return page
 
 
-@asynccontextmanager
-async def _interruption(request: Request, service: Service) -> AsyncIterator[asyncio.Event]:
-    """Yield an event that is set when the client disconnects or the server stops."""
-    interrupted = asyncio.Event()
-    async with _tasks_of(disconnected(request), service.stopping.wait()) as tasks:
-        for task in tasks:
-            task.add_done_callback(lambda _: interrupted.set())
-        yield interrupted
-
-
-async def _first_of(*waits: Coroutine[object, object, object]) -> None:
-    """Return once one of several coroutines has ended; cancel the others."""
-    async with _tasks_of(*waits) as tasks:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+async def _wait(
+    until: Coroutine[object, object, object], ends: Sequence[asyncio.Task[object]]
+) -> None:
+    """Return once a coroutine or one of several tasks has ended; cancel the coroutine."""
+    async with _tasks_of(until) as tasks:
+        await asyncio.wait([*tasks, *ends], return_when=asyncio.FIRST_COMPLETED)
 
 
 @asynccontextmanager
