@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__package__)
 
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
-POSTGRES = ("postgresql://", "postgres://")
 _LOOK_THROUGH_FOR_S = 30.0  # limit of the integrity check for ``doctor``
 
 
@@ -82,11 +81,11 @@ async def open_store(where: InstallPaths, settings: Settings) -> Store:
         after_s=settings.alert_after_s,
         quiet_s=settings.alert_quiet_s,
     )
-    if is_shared(settings):
+    if settings.postgres_url is not None:
         from hooktui.store.postgres.store import PostgresStore
 
         return await PostgresStore.open(
-            settings.database_url or "",
+            settings.postgres_url,
             home=where.home,
             key_file=where.key_file,
             keep=keep,
@@ -158,11 +157,6 @@ def _refuse_second_database(where: InstallPaths) -> None:
             f"the last server of {where.home} used a PostgreSQL database: name it with --database"
             f" or HOOKTUI_DATABASE_URL. To begin with a new SQLite database, remove {lease}"
         )
-
-
-def is_shared(settings: Settings) -> bool:
-    """Return whether the database is PostgreSQL, which other servers may share."""
-    return settings.database_url is not None and settings.database_url.startswith(POSTGRES)
 
 
 def outbound_of(
@@ -292,29 +286,26 @@ def _local_checks(
     from hooktui.doctor.machine import StartTime
 
     started = StartTime()
-    if is_shared(settings):
+    if settings.postgres_url is not None:
         from hooktui.doctor.postgres import check_shared
         from hooktui.store.postgres.connections import parse_database_url
 
-        target = parse_database_url(settings.database_url or "")
-        return partial(check_shared, where, target, started)
+        return partial(check_shared, where, parse_database_url(settings.postgres_url), started)
     from hooktui.doctor.sqlite import check_installation
 
     def check() -> Sequence[Check]:
         space = store.disk_space()
-        return check_installation(
-            where, reserve, started, _LOOK_THROUGH_FOR_S, None if space is None else space.free
-        )
+        free, reserve = None if space is None else space.free, settings.reserve_mb << 20
+        return check_installation(where, reserve, started, _LOOK_THROUGH_FOR_S, free)
 
-    reserve = settings.reserve_mb << 20
-    return lambda: asyncio.to_thread(check)
+    return partial(asyncio.to_thread, check)
 
 
 def absolute(where: InstallPaths, settings: Settings) -> InstallPaths:
     """Return absolute paths; the settings may name another database."""
     url = settings.database_url
     database = where.database
-    if url is not None and not url.startswith(POSTGRES):
+    if url is not None and settings.postgres_url is None:
         if not url.startswith(SQLITE_URL) or not url.removeprefix(SQLITE_URL):
             raise BadSettings(
                 "the database address must be sqlite:///PATH (four slashes for an absolute path)"

@@ -28,7 +28,6 @@ from hooktui.server.assembly import (
     absolute,
     catalogue_of,
     files_of,
-    is_shared,
     open_store,
     outbound_of,
     service_of,
@@ -136,9 +135,8 @@ async def run(
         watching = asyncio.create_task(watch_trail(store), name="audit trail")
         stack.callback(watching.cancel)
         notifier = notifier or Notifier()
-        stack.callback(
-            _notifying(notifier, store, engine).cancel
-        )  # still notified during the shutdown
+        notifying = _notifying(notifier, store, engine)
+        stack.callback(notifying.cancel)  # still notified during the shutdown
         stopping = asyncio.Event()
         api: list[Listener] = []
 
@@ -272,12 +270,9 @@ def _warn_of_risks(settings: Settings, where: InstallPaths) -> None:
     """Log risks of the settings; ``doctor`` shows the same at any time."""
     from hooktui.doctor.exposure import check_exposure
 
-    checks = [
-        *check_exposure(
-            settings.allow_networks, settings.tls_key, settings.database_url, os.environ
-        )
-    ]
-    if is_shared(settings):
+    given = (settings.allow_networks, settings.tls_key, settings.database_url)
+    checks = list(check_exposure(*given, os.environ))
+    if settings.postgres_url is not None:
         from hooktui.doctor.postgres import check_unused_database
 
         checks += check_unused_database(where.database)

@@ -27,7 +27,7 @@ from hooktui.domain.addresses import Networks, parse_networks
 from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.paths import CONSOLE_TABLES
 from hooktui.domain.roles import Role
-from hooktui.domain.setting import as_decimal, as_whole
+from hooktui.domain.setting import NAMES, as_decimal, as_whole
 from hooktui.domain.text import visible
 
 PREFIX = "HOOKTUI_"
@@ -42,9 +42,7 @@ class BadSettings(HooktuiError):
 
 def _split(value: object) -> object:
     """Accept a list written as ``a, b``."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
+    return NAMES.parse(value) if isinstance(value, str) else value
 
 
 def _pairs(value: object) -> object:
@@ -180,6 +178,12 @@ class Settings(BaseModel):
 
     api_docs: bool = False
     """Serve a page that lists the API's calls at ``/docs``."""
+
+    @property
+    def postgres_url(self) -> str | None:
+        """The address of PostgreSQL, which other servers may share; None: a SQLite file."""
+        url = self.database_url
+        return url if url and url.startswith(("postgresql://", "postgres://")) else None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
