@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -169,6 +170,20 @@ async def disconnected(request: Request) -> None:
     """Return when the client has closed the connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+@asynccontextmanager
+async def tasks_of(
+    *waits: Coroutine[object, object, object],
+) -> AsyncIterator[list[asyncio.Task[object]]]:
+    """Run coroutines in tasks, which are cancelled when the block ends."""
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def check_account(service: Service, account: AccountId | None) -> None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -22,7 +21,7 @@ from hooktui.api.access import caller_of
 from hooktui.api.connection import UNREAD_DEADLINE
 from hooktui.api.parameters import make_router
 from hooktui.api.responses import NO_STORE
-from hooktui.api.service import disconnected, service_of
+from hooktui.api.service import disconnected, service_of, tasks_of
 from hooktui.store.contract import DatabaseCopy
 from hooktui.store.tx import Tx
 
@@ -54,21 +53,11 @@ async def backup(request: Request) -> Response:
     """Copy the database and send the copy; its `Repr-Digest` holds its SHA-256."""
     service = service_of(request)
     async with AsyncExitStack() as stack:
-        gone = await stack.enter_async_context(_watched(request))
+        (watching,) = await stack.enter_async_context(tasks_of(disconnected(request)))
         await service.store.write(Tx.audit, caller_of(request).actor, "backup", "database")
-        copy = await stack.enter_async_context(service.store.backup(gone))
-        return _CopyResponse(copy, gone, stack.pop_all())
+        copy = await stack.enter_async_context(service.store.backup(watching.done))
+        return _CopyResponse(copy, watching.done, stack.pop_all())
     raise AssertionError("unreachable")
-
-
-@contextlib.asynccontextmanager
-async def _watched(request: Request) -> AsyncIterator[Callable[[], bool]]:
-    """Watch for the end of the caller's connection; yields a function that reports it."""
-    watching = asyncio.create_task(disconnected(request), name="backup")
-    try:
-        yield watching.done
-    finally:
-        watching.cancel()
 
 
 class _CopyResponse(Response):

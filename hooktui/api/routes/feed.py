@@ -6,16 +6,7 @@ A filter reads the bodies of events only if a term needs them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Coroutine,
-    Iterable,
-    Iterator,
-    Sequence,
-)
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -38,7 +29,14 @@ from hooktui.api.parameters import (
     make_router,
 )
 from hooktui.api.responses import JSON, encode
-from hooktui.api.service import Service, check_account, disconnected, in_turn, service_of
+from hooktui.api.service import (
+    Service,
+    check_account,
+    disconnected,
+    in_turn,
+    service_of,
+    tasks_of,
+)
 from hooktui.domain import ids
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.errors import Refused
@@ -170,7 +168,7 @@ async def _follow(
     loop = asyncio.get_running_loop()
     end = loop.time() + wait_s
     page = await search.after(after)
-    async with _tasks_of(disconnected(request), service.stopping.wait()) as ends:
+    async with tasks_of(disconnected(request), service.stopping.wait()) as ends:
         while not page.items and not page.reset and not any(task.done() for task in ends):
             left_s = end - loop.time()
             if left_s <= 0:
@@ -187,22 +185,8 @@ async def _wait(
     until: Coroutine[object, object, object], ends: Sequence[asyncio.Task[object]]
 ) -> None:
     """Return once a coroutine or one of several tasks has ended; cancel the coroutine."""
-    async with _tasks_of(until) as tasks:
+    async with tasks_of(until) as tasks:
         await asyncio.wait([*tasks, *ends], return_when=asyncio.FIRST_COMPLETED)
-
-
-@asynccontextmanager
-async def _tasks_of(
-    *waits: Coroutine[object, object, object],
-) -> AsyncIterator[list[asyncio.Task[object]]]:
-    """Run coroutines in tasks, which are cancelled when the block ends."""
-    tasks = [asyncio.create_task(wait) for wait in waits]
-    try:
-        yield tasks
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _respond(request: Request, page: FeedItemPage, *, from_end: bool = False) -> Response:
