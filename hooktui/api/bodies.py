@@ -60,7 +60,7 @@ _DIGITS_ALIKE = bytes.maketrans(b"0123456789", b"0" * 10)
 _MANY_DIGITS = b"0" * 4301
 """Python refuses longer integers. A regular expression would begin again at each digit: a second
 for 250 KB of numbers that are one digit shorter."""
-_HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def check_json_type(scope: Scope, *, lines: bool = False) -> None:
@@ -238,7 +238,7 @@ def _check_characters(body: bytes) -> None:
 
     The body of an event is not affected: its bytes are stored unchanged.
     """
-    if not _HALF_CHARACTER.search(body):
+    if not _SURROGATE.search(body):
         return
     content = json.loads(body, parse_int=str, parse_float=str)
     fields = content.items() if isinstance(content, dict) else [("", content)]

@@ -58,9 +58,9 @@ MAX_PIPELINED: Final = 32
 MAX_DISCARDED_BYTES: Final = 16 * 1024 * 1024
 
 _RESET = struct.pack("ii", 1, 0)  # struct linger of socket(7): on, 0 s
-_MEANINGFUL = frozenset({b"connection", b"transfer-encoding"})
+_FRAMING_FIELDS = frozenset({b"connection", b"transfer-encoding"})
 """Headers of a response that change how it is sent."""
-_LOOKED_AT = frozenset({b"host", b"expect", b"transfer-encoding"})
+_CHECKED_FIELDS = frozenset({b"host", b"expect", b"transfer-encoding"})
 
 
 class RequestCycle(RequestResponseCycle):
@@ -93,7 +93,7 @@ class RequestCycle(RequestResponseCycle):
         for name, value in (*self.default_headers, *start.get("headers", ())):
             if name == b"content-length":
                 length = value
-            elif name in _MEANINGFUL or HEADER_VALUE_RE.search(value):
+            elif name in _FRAMING_FIELDS or HEADER_VALUE_RE.search(value):
                 return False
             parts += (name, b": ", value, b"\r\n")
         if length != b"%d" % len(body) or end.get("more_body") or self.scope["method"] == "HEAD":
@@ -318,11 +318,11 @@ class ClientConnection(HttpToolsProtocol):
         if not self._in_head:
             return
         name = name.lower()
-        if name in _LOOKED_AT:
-            self._look_at(name, value)
+        if name in _CHECKED_FIELDS:
+            self._check_field(name, value)
         self.headers.append((name, value))
 
-    def _look_at(self, name: bytes, value: bytes) -> None:
+    def _check_field(self, name: bytes, value: bytes) -> None:
         if name == b"expect":
             self.expect_100_continue = value.lower() == b"100-continue"
         elif name == b"host":

@@ -21,12 +21,12 @@ class DiagnosisRun:
     """One diagnosis in a separate task: it continues for the others if one caller leaves.
 
     Attributes:
-        askers: number of callers that wait for it.
+        callers: number of callers that wait for it.
         task: makes it; if it is cancelled, a ping in flight is still recorded.
     """
 
     def __init__(self, work: Work, name: str) -> None:
-        self.askers = 0
+        self.callers = 0
         self._lines: list[DiagnosisLine] = []
         self._more = asyncio.Event()
         self.task = asyncio.create_task(work(self._add_line), name=name)
@@ -82,13 +82,13 @@ class Diagnoses:
         run = self._runs.get(key)
         if run is None or run.task.done():
             run = self._runs[key] = DiagnosisRun(work, f"diagnose {key[0]}")
-        run.askers += 1
+        run.callers += 1
         return run
 
     def leave(self, key: Key, run: DiagnosisRun) -> None:
         """Note that a caller has finished or left; without callers the run is cancelled."""
-        run.askers -= 1
-        if run.askers == 0:
+        run.callers -= 1
+        if run.callers == 0:
             run.task.cancel()
             if self._runs.get(key) is run:
                 del self._runs[key]

@@ -122,7 +122,7 @@ class _Quota:
     """The quota of one user, and the denials omitted since the last recorded one."""
 
     bucket: TokenBucket
-    left_out: int = 0
+    omitted: int = 0
 
 
 @dataclass(slots=True)
@@ -152,14 +152,14 @@ class DenialLog:
         same_s = self._recorded.get(key)
         repeated = same_s is not None and now_s - same_s < SAME_AGAIN_S
         if repeated or quota.bucket.whole(now_ms) < 1:
-            quota.left_out += 1
+            quota.omitted += 1
             return None
         if len(self._recorded) >= _MAX_DENIALS:
             self._recorded.clear()
         self._recorded[key] = now_s
         quota.bucket.take(1)
-        left_out, quota.left_out = quota.left_out, 0
-        return left_out
+        omitted, quota.omitted = quota.omitted, 0
+        return omitted
 
     def _quota(self, user: str, limit: DenialQuota, now_ms: int) -> _Quota:
         quota = self._quotas.get(user)

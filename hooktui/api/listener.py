@@ -69,7 +69,7 @@ class TlsHandshake(asyncio.Protocol):
             message = "no file is left for an accepted connection"
             loop.call_exception_handler({"message": message, "exception": error})
             return
-        self._task = loop.create_task(self._shake_hands(opened, slot))
+        self._task = loop.create_task(self._handshake(opened, slot))
         self._task.add_done_callback(partial(self._ended, opened, slot))
 
     def evict(self) -> None:
@@ -77,7 +77,7 @@ class TlsHandshake(asyncio.Protocol):
         if self._task is not None:
             self._task.cancel()
 
-    async def _shake_hands(self, opened: socket.socket, slot: ConnectionSlot) -> None:
+    async def _handshake(self, opened: socket.socket, slot: ConnectionSlot) -> None:
         await asyncio.get_running_loop().connect_accepted_socket(
             partial(self._make, slot),
             opened,

@@ -21,7 +21,7 @@ from hooktui.api.identity import Identity, claimed_token
 from hooktui.api.ingest import ONE, Ingest
 from hooktui.api.limits import UNKNOWN_CALLERS, USERS, DenialLog, DenialQuota, RateLimiter
 from hooktui.api.peer_credentials import PeerCredentials
-from hooktui.api.responses import out_of, problem, unexpected
+from hooktui.api.responses import problem, shortage_problem, unexpected
 from hooktui.api.service import Service
 from hooktui.domain.errors import HooktuiError, Malformed, NotAllowed, Unauthenticated, Unavailable
 from hooktui.domain.roles import Actor, Need, require
@@ -31,7 +31,7 @@ from hooktui.slices import LoopTurns
 from hooktui.store.tx import Tx
 
 _log = logging.getLogger(__name__)
-_FROM_NOWHERE = (b"none", b"same-origin")
+_SAFE_FETCH_SITES = (b"none", b"same-origin")
 _DENIALS = (Unauthenticated.status, NotAllowed.status)
 CALLS_A_PASS: Final = 4
 """Calls that begin in one pass of the event loop; each takes about 1 ms of it. 500 calls of one
@@ -79,7 +79,7 @@ class RequestPipeline:
         except ClientDisconnect:
             _log.debug("%s: the client disconnected", _request(scope))
         except Exception as error:
-            short = out_of(error)
+            short = shortage_problem(error)
             if short is None:
                 _log.exception("error while handling %s", _request(scope))
             if not started:
@@ -156,7 +156,7 @@ def check_host(scope: Scope, hosts: Container[str]) -> None:
         NotAllowed: it comes from a web page, or names another host.
     """
     for name, value in scope["headers"]:
-        if name == b"origin" or (name == b"sec-fetch-site" and value not in _FROM_NOWHERE):
+        if name == b"origin" or (name == b"sec-fetch-site" and value not in _SAFE_FETCH_SITES):
             raise NotAllowed("requests from web pages are not allowed")
     if _peer(scope) is not None:
         return
@@ -235,10 +235,10 @@ class DenialAudit:
             return
         actor, quota, user = await self._denied(scope)
         action, target = f"{scope['method']} refused", visible(scope["path"], limit=200)
-        left_out = self._admitted.admit(quota, user, str(actor.role), action, target)
-        if left_out is None:
+        omitted = self._admitted.admit(quota, user, str(actor.role), action, target)
+        if omitted is None:
             return
-        details = {"refusals_before_that_are_not_listed": left_out} if left_out else None
+        details = {"refusals_before_that_are_not_listed": omitted} if omitted else None
         try:
             await self._service.store.write(
                 Tx.audit, actor, action, target, after=details, result="refused"

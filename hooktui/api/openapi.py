@@ -180,14 +180,14 @@ _BOUNDS: Final[Mapping[str, Document]] = {
 }
 """Of a hook's fields, by name, besides choices and ranges."""
 
-_OF_ALL: Final = ("/v1/tokens", "/v1/audit", "/v1/status", "/v1/purge")
+_ALL_ACCOUNTS: Final = ("/v1/tokens", "/v1/audit", "/v1/status", "/v1/purge")
 """Calls without an id in their path that reach all accounts if none is named."""
 
 _CHANGE: Final = {
     "required": ["kind", "at"],
     "properties": {"kind": {"type": "string"}, "at": {"type": "string", "format": "date-time"}},
 }
-_AT_TIMES: Final = {
+_OPTIONAL: Final = {
     "FeedAnswer": ("reset", "before", "searched_to"),
     "ChangedHook": ("warnings",),
 }
@@ -303,16 +303,16 @@ def _complete_values(path: str, operation: Document) -> None:
         content["schema"] = _not_null(content["schema"])
     for parameter in operation.get("parameters", ()):
         parameter["schema"] = _not_null(parameter["schema"])
-        if parameter["name"] == "account" and _is_of_all(path, operation):
+        if parameter["name"] == "account" and _reaches_all_accounts(path, operation):
             parameter["description"] = ACCOUNT.format("all")
         if parameter["name"] == "sort":
             values = _SORTS.get(path, ("id",))
             parameter["schema"] = {"type": "string", "enum": values, "default": values[0]}
 
 
-def _is_of_all(path: str, operation: Document) -> bool:
+def _reaches_all_accounts(path: str, operation: Document) -> bool:
     """Return whether a call that names no account reaches objects of all."""
-    return path in _OF_ALL or ("{" in path and operation["operationId"] != "send_event")
+    return path in _ALL_ACCOUNTS or ("{" in path and operation["operationId"] != "send_event")
 
 
 def _not_null(schema: Document) -> Document:
@@ -373,7 +373,7 @@ _HookEditBody = _fields_class(
 def _require_fields(name: str, schema: Document) -> None:
     """Mark the fields of an object in responses as required, without defaults: it holds them."""
     _drop_defaults(schema)
-    schema["required"] = [one for one in schema["properties"] if one not in _AT_TIMES.get(name, ())]
+    schema["required"] = [one for one in schema["properties"] if one not in _OPTIONAL.get(name, ())]
 
 
 def _drop_defaults(schema: Document) -> None:

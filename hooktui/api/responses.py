@@ -144,13 +144,13 @@ async def _on_error(_request: Request, error: Exception) -> Response:
                 error.status_code, HooktuiError
             )
             return problem(kind(str(error.detail)))
-    short = out_of(error)
+    short = shortage_problem(error)
     if short is None:
         raise error  # a bug, like each other error
     return problem(short)
 
 
-def out_of(error: Exception) -> Unavailable | None:
+def shortage_problem(error: Exception) -> Unavailable | None:
     """Return the problem of an error that a shortage of this machine caused."""
     condition = condition_of(error)
     if condition is None:
@@ -174,7 +174,7 @@ def translate(errors: Sequence[Mapping[str, object]]) -> HooktuiError:
         location = error.get("loc")
         where, *rest = location if isinstance(location, tuple) else ("body",)
         if where == "path":
-            return NotFound(in_our_words("not found", error))
+            return NotFound(describe_error("not found", error))
         if not rest and where == "body":
             if error.get("type") == "missing":
                 return Malformed("the request has no body; send a JSON object")
@@ -182,7 +182,7 @@ def translate(errors: Sequence[Mapping[str, object]]) -> HooktuiError:
         if where == "query":
             rest = rest[:1]  # the caller wrote no list, but a parameter for each of its values
         name = ".".join(str(part)[:100] for part in rest)
-        problems.append(FieldError(pointer(rest), in_our_words(name, error)))
+        problems.append(FieldError(pointer(rest), describe_error(name, error)))
     return Refused.fields(problems)
 
 
@@ -216,7 +216,7 @@ _WITHOUT_VALUE: Final = ("string_type", "string_unicode", "string_too_long", "to
 """Types of errors that do not repeat the value, which may be a secret, or is long."""
 
 
-def in_our_words(name: str, error: Mapping[str, object]) -> str:
+def describe_error(name: str, error: Mapping[str, object]) -> str:
     """Return the line for an error of pydantic about the value with this name."""
     kind, context = str(error.get("type")), error.get("ctx")
     if kind == "extra_forbidden":
@@ -231,7 +231,7 @@ def in_our_words(name: str, error: Mapping[str, object]) -> str:
         kind = "string_too_long"
     given = context if isinstance(context, dict) else {}
     expected = _EXPECTED[kind].format_map({key: _plain(value) for key, value in given.items()})
-    found = "" if kind in _WITHOUT_VALUE else f", not {in_short(error.get('input'))}"
+    found = "" if kind in _WITHOUT_VALUE else f", not {describe_value(error.get('input'))}"
     return f"{name} must be {expected}{found}"
 
 
@@ -239,7 +239,7 @@ def _plain(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def in_short(value: object) -> str:
+def describe_value(value: object) -> str:
     """Return a wrong value of a request as its sender can recognise it."""
     if isinstance(value, str):
         return repr(value[:40])

@@ -215,13 +215,13 @@ def load(
     try:
         return Settings.model_validate(written | variables | given)
     except ValidationError as error:
-        from hooktui.api.responses import in_our_words  # costs time that only an error needs
+        from hooktui.api.responses import describe_error  # costs time that only an error needs
 
         lines = []
         for detail in error.errors(include_url=False):
             name, *inner = map(str, detail["loc"] or ("",))
             named = ".".join([sources.get(name, ""), *inner])
-            lines.append(in_our_words(named, detail).removeprefix(": "))
+            lines.append(describe_error(named, detail).removeprefix(": "))
         raise BadSettings("; ".join(lines)) from None
 
 

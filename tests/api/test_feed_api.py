@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from hooktui import sockets
-from hooktui.api.routes.feed import _written
+from hooktui.api.routes.feed import _page_steps
 from hooktui.domain.ids import AccountId
 from hooktui.domain.json_text import finish
 from hooktui.domain.wire.deliveries import Attempt, Phases, Response
@@ -169,22 +169,22 @@ def test_words_and_data_are_looked_for_in_the_events_bodies(api, account, hook):
 # Red when the size of a page is that of what is stored: each control character takes six bytes.
 def test_a_page_ends_at_1_mib_as_it_is_written():
     items = tuple(_attempt(number) for number in range(60))
-    written = finish(_written(FeedItemPage(items, "end")))
+    written = finish(_page_steps(FeedItemPage(items, "end")))
     assert len(written) < MAX_PAGE_BYTES + 1000
     page = json.loads(written)
     assert page["next"] == f"1.{len(page['data'])}"
-    assert json.loads(finish(_written(FeedItemPage(items[:2], "end"))))["next"] == "end"
+    assert json.loads(finish(_page_steps(FeedItemPage(items[:2], "end"))))["next"] == "end"
 
 
 # Red when the newest changes are cut off, which are the ones that were asked for.
 def test_a_page_from_the_end_holds_the_newest_as_it_is_written():
     items = tuple(_attempt(number) for number in range(60))
-    page = json.loads(finish(_written(FeedItemPage(items, "end"), from_end=True)))
+    page = json.loads(finish(_page_steps(FeedItemPage(items, "end"), from_end=True)))
     assert page["next"] == "end"
     assert page["before"] == f"1.{60 - len(page['data'])}"
     assert page["searched_to"] == "1970-01-01T00:00:00.000Z"
     assert page["data"][-1]["number"] == 59
-    whole = json.loads(finish(_written(FeedItemPage(items[:2], "end"), from_end=True)))
+    whole = json.loads(finish(_page_steps(FeedItemPage(items[:2], "end"), from_end=True)))
     assert set(whole) == {"data", "next"}
 
 

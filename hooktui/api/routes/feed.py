@@ -194,7 +194,7 @@ async def _respond(request: Request, page: FeedItemPage, *, from_end: bool = Fal
         auto_max = service_of(request).auto_in_flight_max
         page = replace(page, items=tuple(_for_revision_1(item, auto_max) for item in page.items))
     turn = ("caller", caller_of(request).share)
-    content = await in_slices(_written(page, from_end=from_end), turn)
+    content = await in_slices(_page_steps(page, from_end=from_end), turn)
     return Response(content, media_type=JSON)
 
 
@@ -205,7 +205,7 @@ def _for_revision_1(item: FeedItem, auto_max: int) -> FeedItem:
     )
 
 
-def _written(page: FeedItemPage, *, from_end: bool = False) -> Steps[bytes]:
+def _page_steps(page: FeedItemPage, *, from_end: bool = False) -> Steps[bytes]:
     """Encode a page line by line; it ends at `MAX_PAGE_BYTES` of encoded bytes."""
     lines: list[bytes] = []
     size = 0

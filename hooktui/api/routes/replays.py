@@ -27,7 +27,7 @@ from hooktui.api.parameters import (
     make_router,
     read_idempotency_key,
 )
-from hooktui.api.responses import in_short, respond
+from hooktui.api.responses import describe_value, respond
 from hooktui.api.service import Service, check_account, read, read_in, service_of, write_in
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.errors import NotFound
@@ -85,7 +85,7 @@ def _check_hooks(given: object) -> object:
     values = given if isinstance(given, list) else [] if given == "all" else [given]
     for value in values:
         if type(value) is not int or not 1 <= value <= MAX_ID:
-            raise ValueError(f'must be hook numbers or "all", not {in_short(value)}')
+            raise ValueError(f'must be hook numbers or "all", not {describe_value(value)}')
     return given
 
 
@@ -173,7 +173,7 @@ async def _plan(
     store = service.store
     if position is None:
         position = await read(request, first_position, store.clock())
-    selection = await _named(request, owner, selection)
+    selection = await _resolved(request, owner, selection)
     hooks = [_live_hook(service, owner, hook) for hook in selection.hooks or ()]
     counted = await read(
         request, count_pairs, selection, hooks, position, lambda: store.is_accepting
@@ -279,7 +279,7 @@ async def create_replay(
     service, caller = service_of(request), caller_of(request)
     owner = caller.account(account)
     key = None if idempotency_key is None else read_idempotency_key(request.scope)
-    selection = await _named(request, owner, body.selection.checked(service.store.clock()))
+    selection = await _resolved(request, owner, body.selection.checked(service.store.clock()))
     identity, created = await service.store.write(
         changes.create_replay,
         caller.actor,
@@ -295,7 +295,7 @@ async def create_replay(
     return respond(replay, 201 if created else 200)
 
 
-async def _named(request: Request, owner: AccountId, selection: PairSelection) -> PairSelection:
+async def _resolved(request: Request, owner: AccountId, selection: PairSelection) -> PairSelection:
     """Return a selection with the hooks that "all" stands for now."""
     if selection.hooks is not None:
         return selection
