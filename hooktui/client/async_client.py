@@ -75,7 +75,7 @@ class AsyncClient:
         """
         with explain_unknown_outcome(changes=call.changes):
             async with self._response(call) as (response, pieces):
-                body = await self._whole(pieces)
+                body = await self._read_all(pieces)
             content = read_response(self.address, response.status_code, response.headers, body)
             return decoded(call, self.address, content)
 
@@ -90,7 +90,7 @@ class AsyncClient:
         """
         async with self._response(call) as (response, pieces):
             if not comes_in_lines(response.status_code, response.headers):
-                body = await self._whole(pieces)
+                body = await self._read_all(pieces)
                 read_response(self.address, response.status_code, response.headers, body)
                 what = f"{call.method} {call.path}"
                 raise not_ours(self.address, f"{what} has no response in lines")
@@ -101,7 +101,7 @@ class AsyncClient:
             if last := splitter.last():
                 yield decoded(call, self.address, read_line(self.address, last))
 
-    async def _whole(self, pieces: AsyncGenerator[bytes]) -> bytes:
+    async def _read_all(self, pieces: AsyncGenerator[bytes]) -> bytes:
         parts, size = [], 0
         async for piece in pieces:
             parts.append(piece)
@@ -116,7 +116,7 @@ class AsyncClient:
     ) -> AsyncGenerator[tuple[httpx.Response, AsyncGenerator[bytes]]]:
         """Send a call and yield the head of its response, and the pieces of its body."""
         deadline = asyncio.get_running_loop().time() + call.timeout_s
-        http = self._opened()
+        http = self._client()
         request = http.build_request(
             call.method,
             call.path,
@@ -127,7 +127,7 @@ class AsyncClient:
             ],
             timeout=_CONNECT_TIMEOUT,
         )
-        with self._our_errors(call):
+        with self._translate_errors(call):
             async with asyncio.timeout_at(deadline):
                 received = await http.send(request, stream=True, follow_redirects=False)
         try:
@@ -142,7 +142,7 @@ class AsyncClient:
         # Raw: an unrequested compressed body may expand without end.
         body = received.aiter_raw()
         while True:
-            with self._our_errors(call, began=True):
+            with self._translate_errors(call, began=True):
                 async with asyncio.timeout_at(deadline):
                     piece = await anext(body, None)
             if piece is None:
@@ -150,7 +150,7 @@ class AsyncClient:
             yield piece
 
     @contextmanager
-    def _our_errors(self, call: Call[T], *, began: bool = False) -> Iterator[None]:
+    def _translate_errors(self, call: Call[T], *, began: bool = False) -> Iterator[None]:
         """Convert errors of httpx to ours; ``began``: the head of a response has arrived."""
         try:
             yield
@@ -163,7 +163,7 @@ class AsyncClient:
         except httpx.HTTPError as error:
             raise broken_off(self.address, _system_error(error)) from error
 
-    def _opened(self) -> httpx.AsyncClient:
+    def _client(self) -> httpx.AsyncClient:
         if self._http is None:
             self._http = httpx.AsyncClient(
                 base_url=self.address.origin,

@@ -113,12 +113,12 @@ class PlainClient:
         """Send a call and return the head of its response."""
         connection = self._connected()
         self._socket.set_deadline(call.timeout_s)
-        with self._explained(call.timeout_s):
+        with self._translate_errors(call.timeout_s):
             connection.request(call.method, call.path, call.body, {**self._headers, **call.headers})
             return connection.getresponse()
 
     def _body_of(self, response: HTTPResponse, call: Call[T]) -> bytes:
-        with self._explained(call.timeout_s, began=True):
+        with self._translate_errors(call.timeout_s, began=True):
             body = response.read(MAX_RESPONSE_BYTES)
             if response.read(1):
                 self.close()
@@ -126,8 +126,8 @@ class PlainClient:
         return body
 
     @contextmanager
-    def _explained(self, timeout_s: float, *, began: bool = False) -> Iterator[None]:
-        """Explain what fails at the connection, and close it; ``began``: a head has arrived."""
+    def _translate_errors(self, timeout_s: float, *, began: bool = False) -> Iterator[None]:
+        """Convert errors of the connection to ours, and close it; ``began``: a head has arrived."""
         try:
             yield
         except TimeoutError as error:
@@ -157,7 +157,7 @@ class PlainClient:
                 body = self._body_of(response, call)
                 read_response(self.address, response.status, headers, body)
                 raise not_ours(self.address, f"{call.method} {call.path} has no response in lines")
-            with self._explained(call.timeout_s, began=True):
+            with self._translate_errors(call.timeout_s, began=True):
                 for line in _lines_in(response, LineSplitter(self.address)):
                     yield decoded(call, self.address, read_line(self.address, line))
             whole = not response.will_close
@@ -188,7 +188,7 @@ class PlainClient:
             self._socket.set_idle(IDLE_S)
 
             def read(most_bytes: int) -> bytes:
-                with self._explained(IDLE_S):
+                with self._translate_errors(IDLE_S):
                     return response.read(most_bytes)
 
             yield Download(*file, read)
