@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__package__)
 
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
-_LOOK_THROUGH_FOR_S = 30.0  # limit of the integrity check for ``doctor``
+_INTEGRITY_CHECK_S = 30.0  # limit of the integrity check for ``doctor``
 
 
 def catalogue_of(settings: Settings) -> Catalogue:
@@ -296,7 +296,7 @@ def _local_checks(
     def check() -> Sequence[Check]:
         space = store.disk_space()
         free, reserve = None if space is None else space.free, settings.reserve_mb << 20
-        return check_installation(where, reserve, started, _LOOK_THROUGH_FOR_S, free)
+        return check_installation(where, reserve, started, _INTEGRITY_CHECK_S, free)
 
     return partial(asyncio.to_thread, check)
 

@@ -43,7 +43,7 @@ class LogFormatter(logging.Formatter):
         return line
 
 
-class Bounded(logging.Filter):
+class RateFilter(logging.Filter):
     """Limits the lines of each logger to a burst and a rate, because callers can cause lines.
 
     So no flood of refusals drops the lines of another module, such as the head of the audit trail.
@@ -77,7 +77,7 @@ class Bounded(logging.Filter):
         return True
 
 
-class Repeated(logging.Filter):
+class DuplicateFilter(logging.Filter):
     """Omits a warning or error that was written less than a minute ago.
 
     While a database is unreachable, the same lines come each second. The next one after that minute
@@ -123,7 +123,7 @@ def log_to_stderr(*, journal: bool) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LogFormatter(journal=journal))
-    handler.addFilter(Repeated())
-    handler.addFilter(Bounded())
+    handler.addFilter(DuplicateFilter())
+    handler.addFilter(RateFilter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("hooktui").setLevel(logging.INFO)

@@ -88,7 +88,7 @@ def main(
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             notifier = notifier_of(environ)
-            runner.run(run(settings, where, ready=_collect_seldom, notifier=notifier))
+            runner.run(run(settings, where, ready=_tune_garbage_collection, notifier=notifier))
     finally:
         gc.enable()
         # On exit the interpreter resets handlers, but not ignored signals.
@@ -218,7 +218,7 @@ def _listeners_of(
     ]
 
 
-def _collect_seldom(_: Running) -> None:
+def _tune_garbage_collection(_: Running) -> None:
     """Collect reference cycles less often, and never among objects of the start.
 
     Deliveries leave no cycles; searching for them took 17 % of the CPU under full load. The start

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from hooktui.server.logs import Bounded, LogFormatter, Repeated
+from hooktui.server.logs import DuplicateFilter, LogFormatter, RateFilter
 from tests.support.clocks import Clock
 
 
@@ -18,37 +18,37 @@ def _record(
 
 def test_a_flood_of_lines_is_cut_and_the_next_line_says_how_many_are_missing():
     clock = Clock()
-    bounded = Bounded(clock.steady_s)
-    let_through = sum(bounded.filter(_record()) for _ in range(5000))
-    assert let_through == Bounded.AT_ONCE
+    limited = RateFilter(clock.steady_s)
+    let_through = sum(limited.filter(_record()) for _ in range(5000))
+    assert let_through == RateFilter.AT_ONCE
     clock.advance(1)
     later = [_record() for _ in range(100)]
-    assert sum(bounded.filter(one) for one in later) == Bounded.PER_S
+    assert sum(limited.filter(one) for one in later) == RateFilter.PER_S
     assert later[0].getMessage() == "refused x (4,000 lines before it omitted)"
     assert later[1].getMessage() == "refused x"
 
 
 def test_an_error_is_written_whatever_came_before():
-    bounded = Bounded(lambda: 0.0)
+    limited = RateFilter(lambda: 0.0)
     for _ in range(5000):
-        bounded.filter(_record())
-    assert bounded.filter(_record(logging.ERROR))
-    assert not bounded.filter(_record())
+        limited.filter(_record())
+    assert limited.filter(_record(logging.ERROR))
+    assert not limited.filter(_record())
 
 
 def test_a_flood_of_one_part_of_the_program_leaves_the_lines_of_others():
     """Red with one budget for all: refusals drop the daily head of the audit trail."""
-    bounded = Bounded(lambda: 0.0)
+    limited = RateFilter(lambda: 0.0)
     for _ in range(5000):
-        bounded.filter(_record(name="hooktui.api.middleware"))
-    assert not bounded.filter(_record(logging.WARNING, "hooktui.api.middleware"))
+        limited.filter(_record(name="hooktui.api.middleware"))
+    assert not limited.filter(_record(logging.WARNING, "hooktui.api.middleware"))
     head = _record(name="hooktui.server")
-    assert bounded.filter(head)
+    assert limited.filter(head)
     assert head.getMessage() == "refused x"
 
 
 def test_a_problem_that_lasts_is_written_once_a_minute_with_the_number_of_its_lines():
-    repeated = Repeated()
+    repeated = DuplicateFilter()
     lines = [_record(logging.WARNING, at_s=second) for second in range(130)]
     written = [one for one in lines if repeated.filter(one)]
     assert [one.created for one in written] == [0, 60, 120]
@@ -63,7 +63,7 @@ def test_a_problem_that_lasts_is_written_once_a_minute_with_the_number_of_its_li
 
 
 def test_only_equal_warnings_and_errors_of_one_logger_are_repeated_ones():
-    repeated = Repeated()
+    repeated = DuplicateFilter()
     different = [_record(logging.WARNING), _record(logging.WARNING, "hooktui.store"), _record()]
     assert all(repeated.filter(one) for one in [*different, _record()])
     failed = [_record(logging.ERROR, "hooktui.delivery") for _ in range(3)]

@@ -42,7 +42,7 @@ import logging, sys
 from hooktui import failpoints
 from hooktui.server import logs, run
 from hooktui.cli.main import main
-logs.Bounded.AT_ONCE = 10**9
+logs.RateFilter.AT_ONCE = 10**9
 as_ever = logs.log_to_stderr
 def everything(**options):
     as_ever(**options)
