@@ -96,8 +96,8 @@ NO_ROOM: Final = "too many request bodies are in memory; slow down and try again
 class BodyBudget:
     """All request bodies and unread responses in memory.
 
-    Many small ones may be too much as well. One caller's bodies take at most half of the budget,
-    and no more than they leave: so those of two callers leave room for those of a third.
+    Many small ones may be too much as well. One caller's bodies take at most as much as is free
+    beside them: half of the budget for one caller alone, a third for each of two.
 
     Args:
         max_bytes: bytes; by default `MAX_HELD_BYTES`.

@@ -52,7 +52,7 @@ KEY_BOUNDS: Final = {"minLength": 1, "maxLength": MAX_KEY}
 SECRET_BOUNDS: Final = {"minLength": MIN_SECRET_LENGTH, "maxLength": MAX_SECRET_LENGTH}
 
 WHOLE = BeforeValidator(as_whole)
-"""Follows the bounds of a parameter: the document loses those that follow it."""
+"""Comes after the bounds of a parameter: the OpenAPI document omits bounds that come after it."""
 
 
 def _number(text: object) -> int:

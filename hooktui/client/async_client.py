@@ -35,7 +35,7 @@ T = TypeVar("T")
 MAX_CONNECTIONS = 20
 """A console holds one long poll and a few concurrent calls."""
 _CONNECT_TIMEOUT: Final = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S)
-"""The only one of httpx: a read that ends with its call would be cancelled twice at one moment."""
+"""No timeout for reads: it could end together with the deadline of the call, which cancels them."""
 _NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For connections without TLS; else httpx would load the authorities."""
 

@@ -43,7 +43,7 @@ MAX_LINE_BYTES = 4 * 1024 * 1024
 MAX_LINES = 100_000
 """A diagnosis has ten."""
 MAX_VALUES = 3_000_000
-"""An event to 100,000 hooks has half of it. A value takes up to 100 bytes, and two in JSON."""
+"""Twice as many as an event to 100,000 hooks has. Two bytes of JSON may take 100 in memory."""
 
 _CLASSES: dict[int, type[HooktuiError]] = {
     kind.status: kind

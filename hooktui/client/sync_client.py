@@ -70,7 +70,7 @@ class PlainClient:
         self.address = address
         self._headers = request_headers(address, role)
         self._connection: HTTPConnection | None = None
-        self._socket: TimedSocket  # of the connection, which forgets it before the last byte
+        self._socket: TimedSocket  # the connection drops it before the end of a response
 
     def __enter__(self) -> Self:
         return self

@@ -164,7 +164,7 @@ def outbound_of(
 ) -> tuple[Resolver, Transport]:
     """Return the resolver, and the transport, which refuses addresses that this server listens on.
 
-    As many names are looked up at once, and as many connections open, as the open files allow.
+    The limit of open files bounds both the look-ups and the connections.
     """
     from hooktui.delivery.resolver import Resolver
     from hooktui.delivery.transport import Transport
