@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -29,20 +29,13 @@ from hooktui.api.parameters import (
     make_router,
 )
 from hooktui.api.responses import JSON, encode
-from hooktui.api.service import (
-    Service,
-    check_account,
-    disconnected,
-    in_turn,
-    service_of,
-    tasks_of,
-)
+from hooktui.api.service import check_account, disconnected, in_turn, service_of, tasks_of
 from hooktui.domain import ids
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.data import Stored
-from hooktui.domain.filters.terms import Filter, FilterKey, Subject
-from hooktui.domain.ids import AccountId, EventId
+from hooktui.domain.filters.parser import Filter, FilterKey, Subject
+from hooktui.domain.ids import EventId
 from hooktui.domain.json_text import Steps
 from hooktui.domain.setting import as_decimal
 from hooktui.domain.wire.alerts import Alert
@@ -126,55 +119,45 @@ async def follow_feed(
     """
     service, caller = service_of(request), caller_of(request)
     owner = caller.account(account)
-    search = _Search(request, owner, limit, feed_filter_of(filter_of(q)))
+    feed_filter = feed_filter_of(filter_of(q))
     await check_account(service, owner)
     if after is not None and before is not None:
         raise Refused.field("/before", "after and before exclude each other; leave one out")
+
+    async def run(read: Callable[[], Awaitable[FeedItemPage]]) -> FeedItemPage:
+        async with searching(request, feed_filter):
+            return await in_turn(request, read)
+
+    def read_after(position: str | None) -> Awaitable[FeedItemPage]:
+        return run(partial(service.store.feed, position, limit, owner, feed_filter))
+
     if before is not None or (from_end and after is None):
-        return await _respond(request, await search.tail(before), from_end=True)
+        page = await run(partial(service.store.feed_tail, limit, owner, feed_filter, before))
+        return await _respond(request, page, from_end=True)
     if not wait:
-        return await _respond(request, await search.after(after))
+        return await _respond(request, await read_after(after))
     with service.searches.poll(caller):
-        page = await _follow(request, service, search, after, wait)
-        return await _respond(request, page)
-
-
-@dataclass(frozen=True, slots=True)
-class _Search:
-    """The search of a caller; with a filter it takes one of the caller's slots."""
-
-    request: Request
-    account: AccountId
-    limit: int
-    feed_filter: FeedFilter | None
-
-    async def after(self, position: str | None) -> FeedItemPage:
-        feed = service_of(self.request).store.feed
-        return await self._run(partial(feed, position, self.limit, self.account, self.feed_filter))
-
-    async def tail(self, before: str | None) -> FeedItemPage:
-        tail = service_of(self.request).store.feed_tail
-        return await self._run(partial(tail, self.limit, self.account, self.feed_filter, before))
-
-    async def _run(self, page: Callable[[], Awaitable[FeedItemPage]]) -> FeedItemPage:
-        async with searching(self.request, self.feed_filter):
-            return await in_turn(self.request, page)
+        return await _respond(request, await _follow(request, read_after, after, wait))
 
 
 async def _follow(
-    request: Request, service: Service, search: _Search, after: str | None, wait_s: float
+    request: Request,
+    read_after: Callable[[str | None], Awaitable[FeedItemPage]],
+    after: str | None,
+    wait_s: float,
 ) -> FeedItemPage:
     """Return the next matching changes, or none on timeout, disconnect or stop."""
+    service = service_of(request)
     loop = asyncio.get_running_loop()
     end = loop.time() + wait_s
-    page = await search.after(after)
+    page = await read_after(after)
     async with tasks_of(disconnected(request), service.stopping.wait()) as ends:
         while not page.items and not page.reset and not any(task.done() for task in ends):
             left_s = end - loop.time()
             if left_s <= 0:
                 break
             await _wait(service.store.wait_for_change(page.next, left_s), ends)
-            before, page = page.next, await search.after(page.next)
+            before, page = page.next, await read_after(page.next)
             rest_s = min(_LOST_ROWS_S, end - loop.time())
             if page.next == before and rest_s > 0:  # a crashed database lost announced rows
                 await _wait(asyncio.sleep(rest_s), ends)
