@@ -68,13 +68,14 @@ async def bind_tcp(settings: Settings) -> list[socket.socket]:
     bound: list[socket.socket] = []
     try:
         infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, address in dict.fromkeys((entry[0], entry[4]) for entry in infos):
-            loopback = ip_address(str(address[0]).partition("%")[0]).is_loopback
-            if not loopback and settings.tls_cert is None:
-                raise BadSettings(
-                    f"listening on {settings.listen} needs TLS: it is not a loopback address;"
-                    " set tls_cert and tls_key (--tls-cert, --tls-key)"
-                )
+        addresses = dict.fromkeys((entry[0], entry[4]) for entry in infos)
+        hosts = [str(address[0]).partition("%")[0] for _, address in addresses]
+        if settings.tls_cert is None and not all(ip_address(host).is_loopback for host in hosts):
+            raise BadSettings(
+                f"listening on {settings.listen} needs TLS: it is not a loopback address;"
+                " set tls_cert and tls_key (--tls-cert, --tls-key)"
+            )
+        for family, address in addresses:
             listening = socket.socket(family, socket.SOCK_STREAM)
             bound.append(listening)
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -88,9 +89,6 @@ async def bind_tcp(settings: Settings) -> list[socket.socket]:
         raise BadSettings(
             f"cannot listen on {settings.listen}: {error.strerror or error}"
         ) from None
-    except BadSettings:
-        close(bound)
-        raise
     return bound
 
 
