@@ -32,7 +32,6 @@ from hooktui.domain.wire.alerts import AlertPath
 from hooktui.domain.wire.hooks import HookPace
 from hooktui.domain.wire.server import Backlog, DatabaseInfo
 from hooktui.domain.wire.undelivered import UndeliveredTotals
-from hooktui.loop_watch import WATCH
 from hooktui.server.settings import Settings
 from hooktui.store import queries
 
@@ -154,7 +153,6 @@ async def _exposition() -> str:
         unsent=UnsentResponses(),
         files_limit=0,
         reads=Reads(),
-        loop_watch=WATCH,
     )
     app = SimpleNamespace(state=SimpleNamespace(service=service))
     scope = {"type": "http", "app": app, "caller": Caller("", Role.VIEWER)}

@@ -26,7 +26,7 @@ from hooktui.api.service import Service
 from hooktui.domain.errors import HooktuiError, Malformed, NotAllowed, Unauthenticated, Unavailable
 from hooktui.domain.roles import Actor, Need, require
 from hooktui.domain.text import visible
-from hooktui.loop_watch import Timed
+from hooktui.loop_watch import WATCH, Timed
 from hooktui.slices import LoopTurns
 from hooktui.store.tx import Tx
 
@@ -99,7 +99,7 @@ class RequestPipeline:
         if rule.need is Need.PRODUCE:
             response = self._ingest(scope, receive, send)
             # A single event is the most frequent call and little work.
-            await (response if rule.path == ONE else Timed(response, self._note_hold, rule))
+            await (response if rule.path == ONE else Timed(response, _note_hold, rule))
             return
         if caller is not None:
             self._rate.take(caller)
@@ -109,7 +109,7 @@ class RequestPipeline:
             receive = await checked_json(scope, receive, self._bodies)
         # The method differs only for HEAD, whose response loses its body later.
         response = self._app({**scope, "method": rule.method}, receive, send)
-        await Timed(response, self._note_hold, rule)
+        await Timed(response, _note_hold, rule)
 
     async def _identify(self, scope: Scope, rule: Rule) -> Caller | None:
         """Return the caller in the role that the request asks for; None: the call is open to all.
@@ -143,8 +143,9 @@ class RequestPipeline:
         slot.know(caller.share)
         return caller
 
-    def _note_hold(self, seconds: float, rule: Rule) -> None:
-        self._service.loop_watch.note(seconds, f"{rule.method} {rule.path}")
+
+def _note_hold(seconds: float, rule: Rule) -> None:
+    WATCH.note(seconds, f"{rule.method} {rule.path}")
 
 
 def check_host(scope: Scope, hosts: Container[str]) -> None:

@@ -146,7 +146,7 @@ async def _on_error(_request: Request, error: Exception) -> Response:
             return problem(kind(str(error.detail)))
     short = shortage_problem(error)
     if short is None:
-        raise error  # a bug, like each other error
+        raise error  # any other system error is a bug
     return problem(short)
 
 

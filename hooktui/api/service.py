@@ -26,7 +26,6 @@ from hooktui.domain.roles import Actor, Role
 from hooktui.domain.wire.diagnosis import Check, ConnectionFindings, ProgressCallback
 from hooktui.domain.wire.events import Catalogue
 from hooktui.domain.wire.hooks import HookPace
-from hooktui.loop_watch import WATCH, LoopWatch
 from hooktui.store import queries
 from hooktui.store.base import Store
 from hooktui.store.contract import Acceptance, NewEvent
@@ -153,7 +152,6 @@ class Service:
     diagnosing: Diagnoses = field(default_factory=Diagnoses)
     searches: Searches = field(default_factory=Searches)
     reads: Reads = field(default_factory=Reads)
-    loop_watch: LoopWatch = WATCH
 
 
 def service_of(request: Request) -> Service:

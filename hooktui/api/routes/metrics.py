@@ -19,6 +19,7 @@ from hooktui.domain.ids import HookId
 from hooktui.domain.machine import Condition
 from hooktui.domain.wire.hooks import HookPace
 from hooktui.domain.wire.server import Backlog, ClientConnections, DatabaseInfo, Disk
+from hooktui.loop_watch import WATCH
 from hooktui.store import queries
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -106,7 +107,7 @@ async def metrics(request: Request) -> Response:
 
 
 def _of_server(service: Service, database: DatabaseInfo) -> list[Metric]:
-    hold = service.loop_watch.longest()
+    hold = WATCH.longest()
     labels = (("version", service.version), ("database", database.kind))
     families = [
         Metric("hooktui_build_info", "gauge", "The program, always 1.", (Sample(1, labels),)),

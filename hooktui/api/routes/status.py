@@ -28,6 +28,7 @@ from hooktui.domain.wire.server import (
     ServerStatus,
     ShortageInfo,
 )
+from hooktui.loop_watch import WATCH
 from hooktui.store import queries
 from hooktui.store.write_queue import STALLED_S, stalled
 
@@ -100,7 +101,7 @@ async def server_status(request: Request, account: AccountParameter = None) -> R
 async def _with_installation(request: Request, status: ServerStatus) -> ServerStatus:
     """Add facts of all accounts and the machine, which tokens bound to one account may not see."""
     service = service_of(request)
-    load, hold = service.engine.load(), service.loop_watch.longest()
+    load, hold = service.engine.load(), WATCH.longest()
     longest_s = max(heartbeat.longest_s() for heartbeat in service.store.heartbeats)
     this = ServerInfo(
         number=service.store.number,
