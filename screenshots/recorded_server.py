@@ -146,7 +146,6 @@ async def recorded_server(
         catalogue=ETL,
         event_types=frozenset(type_ids(ETL)),
         check_url=nothing_to_say,
-        version="0.1.0",
         started_at=to_rfc3339(clock()),
         name="etl-01",
         disk=folder,

@@ -38,7 +38,7 @@ def calls() -> str:
 
 
 def _document() -> Mapping[str, Any]:
-    service = SimpleNamespace(version="0", api_docs=False)
+    service = SimpleNamespace(api_docs=False)
     return openapi_of(make_routes(cast("Service", service)))
 
 

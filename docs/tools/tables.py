@@ -146,7 +146,6 @@ async def _exposition() -> str:
     service = SimpleNamespace(
         store=_Store(),
         engine=SimpleNamespace(working=True, load=_load, paces=_paces),
-        version="0.1.0",
         started_at="2026-01-01T00:00:00.000Z",
         disk=Path("/"),
         connections=ConnectionLimiter(),

@@ -7,6 +7,7 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from hooktui import __version__
 from hooktui.api import responses
 from hooktui.api.middleware import RequestPipeline
 from hooktui.api.openapi import document_routes
@@ -39,7 +40,7 @@ def make_routes(service: Service) -> FastAPI:
     """Return every route except those that accept events; errors become problem objects."""
     app = FastAPI(
         title="hooktui",
-        version=service.version,
+        version=__version__,
         openapi_url=None,
         docs_url=None,
         redoc_url=None,

@@ -129,7 +129,6 @@ class Service:
     catalogue: Catalogue
     event_types: frozenset[str]
     check_url: CheckUrl
-    version: str
     started_at: str
     name: str
     disk: Path

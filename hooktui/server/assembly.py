@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hooktui import __version__, sockets
+from hooktui import sockets
 from hooktui.domain import catalogue as catalogues
 from hooktui.domain.alerts import AlertRules
 from hooktui.domain.clock import now_ms, steady_ms, to_rfc3339
@@ -222,7 +222,6 @@ def service_of(
         catalogue=catalogue,
         event_types=catalogues.accepted_types(catalogue),
         check_url=UrlCheck(settings.allow_networks, resolver),
-        version=__version__,
         started_at=to_rfc3339(now_ms()),
         name=socket.gethostname(),
         disk=where.database.parent,

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 
 
 def the_routes() -> FastAPI:
-    return make_routes(service_with(version="0"))
+    return make_routes(service_with())
 
 
 @cache

@@ -115,7 +115,7 @@ def _routes(app) -> Iterator[tuple[str, str]]:
 
 
 def _app() -> FastAPI:
-    return make_routes(service_with(version="0", api_docs=True))
+    return make_routes(service_with(api_docs=True))
 
 
 def routes_of_the_app() -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from fastapi.responses import PlainTextResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hooktui import __version__
 from hooktui.api.parameters import make_router
 from hooktui.api.routes.status import client_connections, disk_of
 from hooktui.api.service import Service, in_turn, read, service_of
@@ -108,7 +109,7 @@ async def metrics(request: Request) -> Response:
 
 def _of_server(service: Service, database: DatabaseInfo) -> list[Metric]:
     hold = WATCH.longest()
-    labels = (("version", service.version), ("database", database.kind))
+    labels = (("version", __version__), ("database", database.kind))
     families = [
         Metric("hooktui_build_info", "gauge", "The program, always 1.", (Sample(1, labels),)),
         one("process_start_time_seconds", "gauge", "When the server started, Unix time.",

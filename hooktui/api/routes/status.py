@@ -10,6 +10,7 @@ from dataclasses import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hooktui import __version__
 from hooktui.api.access import DEFAULT_ACCOUNT, caller_of
 from hooktui.api.parameters import AccountParameter, make_router
 from hooktui.api.responses import respond
@@ -76,7 +77,7 @@ async def server_status(request: Request, account: AccountParameter = None) -> R
     owner = caller.account_or_any(account)
     await check_account(service, owner)
     about_us = ServerStatus(
-        version=service.version,
+        version=__version__,
         database=None,
         role=caller.role,
         user=caller.user,
@@ -108,7 +109,7 @@ async def _with_installation(request: Request, status: ServerStatus) -> ServerSt
         name=service.name,
         pid=os.getpid(),
         started_at=service.started_at,
-        version=service.version,
+        version=__version__,
     )
     return replace(
         status,
