@@ -25,7 +25,7 @@ from hooktui.api.connection_limiter import ConnectionLimiter
 from hooktui.api.service import CallLimits, RoleMap, Service
 from hooktui.client import AsyncClient, ServerAddress, calls
 from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT, FIRST_LIMIT
-from hooktui.domain.catalogue import ETL, type_ids
+from hooktui.domain.catalogue import ETL
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import Load
 from hooktui.domain.filters.limits import FilterLimits
@@ -144,7 +144,6 @@ async def recorded_server(
         store=store,
         engine=StillEngine(store, day, hooks, clock),
         catalogue=ETL,
-        event_types=frozenset(type_ids(ETL)),
         check_url=nothing_to_say,
         started_at=to_rfc3339(clock()),
         name="etl-01",

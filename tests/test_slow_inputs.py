@@ -357,7 +357,6 @@ _LIVE = live_hook(
     secrets=(LiveSecret(1, "whsec_0123456789"),),
 )  # fmt: skip
 _SECRETS = own_secrets(_LIVE)
-_TYPES = Mock(event_types=frozenset({"a"}), catalogue=ETL)
 
 
 def _mask(text: bytes) -> None:
@@ -454,7 +453,7 @@ def _lines(text: bytes) -> None:
         b'{"type":%b,"key":%b,"data":%b}' % (shown, shown, shown),
     ):
         with suppress(HooktuiError):
-            json_text.finish(_parse_events(lines, AccountId(1), _TYPES))
+            json_text.finish(_parse_events(lines, AccountId(1), ETL, frozenset("a")))
 
 
 def _why(text: str) -> None:

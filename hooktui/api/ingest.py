@@ -31,11 +31,12 @@ from hooktui.api.parameters import (
 )
 from hooktui.api.service import Service, check_account
 from hooktui.domain import ids, json_text
-from hooktui.domain.catalogue import MAX_HINTS, unknown
+from hooktui.domain.catalogue import MAX_HINTS, accepted_types, unknown
 from hooktui.domain.errors import MAX_ERRORS, FieldError, Malformed, Refused, TooLarge, pointer
 from hooktui.domain.ids import AccountId
 from hooktui.domain.json_text import Steps
 from hooktui.domain.text import visible
+from hooktui.domain.wire.events import Catalogue
 from hooktui.slices import in_slices
 from hooktui.store.contract import Acceptance, NewEvent
 from hooktui.store.planning.accept import key_fault
@@ -67,6 +68,8 @@ class Ingest:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._types = accepted_types(service.catalogue)
+        self._accounts: set[AccountId] = set()  # that exist
         self._bodies = service.unsent.bodies
         self._rate = RateLimiter(service.limits.events_per_s, "events", "HOOKTUI_EVENTS_PER_S")
 
@@ -93,7 +96,7 @@ class Ingest:
         body = await read_body(scope, receive, MAX_BODY_BYTES, self._bodies)
         await check_body(body, scope)
         event_type: str = scope["path"].rpartition("/")[2]
-        if event_type not in self._service.event_types:
+        if event_type not in self._types:
             wrong = unknown(self._service.catalogue, visible(event_type, limit=100))
             raise Refused.field("/type", wrong)
         account = await self._account(scope)
@@ -115,7 +118,8 @@ class Ingest:
             wrong = 'Idempotency-Key is for a single event; give each line its own "key"'
             raise Refused.field("/key", wrong)
         body = await read_body(scope, receive, MAX_LINES_BYTES, self._bodies)
-        steps = _parse_events(body, await self._account(scope), self._service)
+        account = await self._account(scope)
+        steps = _parse_events(body, account, self._service.catalogue, self._types)
         events, lines = await in_slices(steps, ("caller", share_of(scope)))
         self._admit(scope, len(events))
         try:
@@ -134,9 +138,9 @@ class Ingest:
         """Return the account of the events; the store is read once for each account."""
         caller: Caller = scope["caller"]
         account = caller.account(_requested_account(scope["query_string"]))
-        if account not in self._service.accounts:
+        if account not in self._accounts:
             await check_account(self._service, account)
-            self._service.accounts.add(account)
+            self._accounts.add(account)
         return account
 
 
@@ -160,7 +164,7 @@ def _at_line(error: FieldError, lines: Sequence[int]) -> FieldError:
 
 
 def _parse_events(
-    body: bytes, account: AccountId, service: Service
+    body: bytes, account: AccountId, catalogue: Catalogue, types: frozenset[str]
 ) -> Steps[tuple[list[NewEvent], list[int]]]:
     """Return the events of a body, and the line number of each, from 0, blank lines included."""
     events: list[NewEvent] = []
@@ -182,9 +186,9 @@ def _parse_events(
         data = bytes(line_event.data)
         if len(data) > MAX_BODY_BYTES:
             raise TooLarge(f"line {number + 1}: data is over {MAX_BODY_BYTES // 1024} KiB")
-        if line_event.type not in service.event_types:
+        if line_event.type not in types:
             hint = len(errors) < MAX_HINTS
-            wrong = unknown(service.catalogue, visible(line_event.type, limit=100), hint=hint)
+            wrong = unknown(catalogue, visible(line_event.type, limit=100), hint=hint)
             errors.append(FieldError(f"/{number}/type", f"line {number + 1}: {wrong}"))
         if line_event.key is not None:
             fault = key_fault(line_event.key)

@@ -105,7 +105,6 @@ class Service:
     """The dependencies of the routes.
 
     Attributes:
-        event_types: the ids of the catalogue, for fast look-up.
         check_url: checks where a URL leads when a hook is saved.
         started_at: start of this server, RFC 3339.
         name: the name of this server, such as its host's.
@@ -119,7 +118,6 @@ class Service:
         key_file: the key file, unless systemd or the environment provides the keys.
         probe: checks a hook's receiver as far as possible without sending a request.
         stopping: set when the server begins to stop.
-        accounts: cache of existing accounts.
         tokens_version: incremented when a token is revoked, to invalidate caches.
         rotating: held while keys are rotated.
     """
@@ -127,7 +125,6 @@ class Service:
     store: Store
     engine: EngineControl
     catalogue: Catalogue
-    event_types: frozenset[str]
     check_url: CheckUrl
     started_at: str
     name: str
@@ -145,7 +142,6 @@ class Service:
     replays: ReplayControl
     unsent: UnsentResponses = field(default_factory=UnsentResponses)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    accounts: set[AccountId] = field(default_factory=set)
     tokens_version: int = 0
     rotating: asyncio.Lock = field(default_factory=asyncio.Lock)
     diagnosing: Diagnoses = field(default_factory=Diagnoses)

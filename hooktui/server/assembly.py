@@ -220,7 +220,6 @@ def service_of(
         engine=engine,
         replays=replays,
         catalogue=catalogue,
-        event_types=catalogues.accepted_types(catalogue),
         check_url=UrlCheck(settings.allow_networks, resolver),
         started_at=to_rfc3339(now_ms()),
         name=socket.gethostname(),

@@ -1,26 +1,14 @@
 """A batch of events is read in steps, so that no batch holds the event loop."""
 
-from dataclasses import dataclass, field
-
 from hooktui.api.ingest import _parse_events
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.ids import AccountId
-from hooktui.domain.wire.events import Catalogue
-
-
-@dataclass
-class Types:
-    """What reading a batch asks of the service."""
-
-    event_types: frozenset[str] = frozenset({"job.failed"})
-    catalogue: Catalogue = field(default=ETL)
-
 
 LINE = b'{"type":"job.failed","data":{}}\n'
 
 
 def steps_of(body: bytes) -> int:
-    return sum(1 for _ in _parse_events(body, AccountId(1), Types()))
+    return sum(1 for _ in _parse_events(body, AccountId(1), ETL, frozenset({"job.failed"})))
 
 
 # Red when blank lines are passed over without a step: 10,000 of them took 2.5 ms in one piece.
