@@ -34,7 +34,7 @@ from hooktui.domain import ids
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.data import Stored
-from hooktui.domain.filters.parser import Filter, FilterKey, Subject
+from hooktui.domain.filters.terms import Filter, FilterKey, Subject
 from hooktui.domain.ids import EventId
 from hooktui.domain.json_text import Steps
 from hooktui.domain.setting import as_decimal
