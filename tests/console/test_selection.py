@@ -207,3 +207,30 @@ async def test_an_undo_in_the_same_burst_as_another_change_undoes_what_was_done_
         await scene.console.until(lambda: scene.ask(calls.get_hook(scene.hook.id)).active)
         await scene.console.until(lambda: not scene.ask(calls.get_hook(other.id)).active)
         assert scene.app.is_running
+
+
+# Red when Enter is silent on an empty list or log: every other key says why it does nothing.
+async def test_enter_says_why_it_opens_nothing(open_console):
+    async with open_console() as console:
+        await console.shows("No hooks yet.")
+        await console.press("enter")
+        await console.shows("there is no hook under the cursor; n creates one")
+        await console.press("tab", "enter")
+        await console.shows("there is no delivery under the cursor yet")
+        await console.press("9", "enter")
+        await console.shows("there is no alert under the cursor")
+        await console.press("2", "enter")
+        await console.shows("there is no delivery under the cursor yet")
+
+
+# Red when an Enter that comes too soon is lost without a word.
+async def test_enter_on_a_list_that_loads_says_so(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        held = scene.gate.hold("GET /v1/undelivered")
+        await scene.console.press("8", "right_square_bracket")
+        await scene.console.until(lambda: held.arrived)
+        await scene.console.pilot.press("enter")
+        await scene.console.shows("the list is still loading; press Enter again")
+        held.release()
+        await scene.console.press("enter")
+        await scene.console.shows("cause:http_5xx")

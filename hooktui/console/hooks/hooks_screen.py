@@ -211,6 +211,8 @@ class HooksScreen(ListScreen[Hook]):
             zoomed = self.has_class("-zoomed")
             key = f"{self.shell.key('zoom')} shows" if zoomed else "Tab goes to"
             return f"the live log has the focus, not a hook; {key} the hooks"
+        if log_focused and name == "open" and not self.live_log.cursor_delivery:
+            return "there is no delivery under the cursor yet"
         marked = len(self.listing.marks)
         if name in ("edit", "diagnose", "secret", "open") and marked > 1 and not log_focused:
             unmark = self.shell.key("back")
@@ -232,7 +234,7 @@ class HooksScreen(ListScreen[Hook]):
         """Open the row under the cursor of the list or, if it has the focus, of the log."""
         row = self.listing.cursor_row
         if self.live_log.has_focus:
-            self.live_log.action_open()
+            self.live_log.open_line()
         elif row is not None:
             self.shell.navigation.open_hook(row.id)
 

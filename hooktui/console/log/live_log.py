@@ -14,6 +14,7 @@ from time import monotonic
 from typing import ClassVar, Final
 
 from textual import events
+from textual.actions import SkipAction
 from textual.binding import BindingType
 from textual.geometry import Region
 from textual.message import Message
@@ -278,10 +279,25 @@ class LiveLog(LogTable, inherit_bindings=False):
         self._go_to(to)
 
     def action_open(self) -> None:
-        """Open the delivery of the line under the cursor."""
+        """Open the delivery of the line under the cursor; without one, Enter is the screen's.
+
+        Raises:
+            SkipAction: there is no delivery; the screen says so.
+        """
+        if not self.cursor_delivery:
+            raise SkipAction
+        self.open_line()
+
+    @property
+    def cursor_delivery(self) -> str:
+        """The id of the delivery of the line under the cursor; empty: it has none."""
         line = self.cursor_line
-        if line is not None and line.delivery:
-            self.post_message(self.Opened(line.delivery))
+        return "" if line is None else line.delivery
+
+    def open_line(self) -> None:
+        """Open the delivery of the line under the cursor, if it has one."""
+        if self.cursor_delivery:
+            self.post_message(self.Opened(self.cursor_delivery))
 
     def on_click(self, event: events.Click) -> None:
         """Move the cursor to the clicked line; a double click opens it."""
@@ -292,7 +308,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         self.follow(False)
         self._go_to(position)
         if event.chain == 2:
-            self.action_open()
+            self.open_line()
 
     def on_mouse_scroll_up(self) -> None:
         """Stop following when the user scrolls back."""

@@ -106,7 +106,7 @@ class LiveLogScreen(ConsoleScreen):
     def own_disabled_reason(self, name: str) -> str | None:
         """Return that there is no line, delivery or hook to act on."""
         line = self.log_lines.cursor_line
-        if name == "open" and (line is None or not line.delivery):
+        if name == "open" and not self.log_lines.cursor_delivery:
             return "there is no delivery under the cursor yet"
         if name == "replay" and (line is None or not line.hook):
             return "there is no hook under the cursor yet"

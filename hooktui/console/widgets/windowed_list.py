@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 from textual import events
+from textual.actions import SkipAction
 from textual.binding import BindingType
 from textual.geometry import Region
 from textual.message import Message
@@ -382,9 +383,14 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
                 self._jump(PageWindow.to_end, self.window.total - 1)
 
     def action_open(self) -> None:
-        """Open the row under the cursor."""
-        if self.cursor_row is not None:
-            self.post_message(self.Opened(self))
+        """Open the row under the cursor; without one, Enter is a key of the screen.
+
+        Raises:
+            SkipAction: there is no row; the screen says why.
+        """
+        if self.cursor_row is None:
+            raise SkipAction
+        self.post_message(self.Opened(self))
 
     def _jump(self, fetch: Callable[[PageWindow[T]], Awaitable[None]], position: int) -> None:
         if self.window.row(position) is not None or not self.window.total:
