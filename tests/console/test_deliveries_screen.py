@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qs
+
 import pytest
 
 from hooktui.console.deliveries import delivery_rows
 from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
+from hooktui.console.frame import filtering
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.replays.replay_form import ReplayForm
 from hooktui.console.replays.replay_screen import ReplayScreen
@@ -161,3 +164,22 @@ async def test_replay_on_a_delivery_is_for_its_hook(client: Client, receiver: Re
         form = await scene.on(ReplayForm)
         await scene.console.until(lambda: form.focused is not None)
         assert (form.values().hooks, form.values().mode) == (str(scene.hook.id), "failed")
+
+
+# Red when each letter of a filter is a search: the server does all of them, one after the other,
+# and refuses the whole filter if too many wait.
+async def test_a_filter_is_searched_for_when_the_typing_pauses(
+    client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(filtering, "TYPING_S", 3_600.0)  # no pause but Enter
+    async with staged(client, receiver) as scene:
+        await scene.open(DeliveriesScreen)
+        await scene.console.press("slash", *"status:retrying", "enter")
+        await scene.console.shows("1 delivery \u00b7 filter: status:retrying")
+        queries = [parse_qs(asked.query).get("q") for asked in scene.gate.asked]
+        assert [q for q in queries if q is not None] == [["status:retrying"]]
+        await scene.console.press("slash", *" job", "escape")  # what was typed is not applied
+        await scene.console.hides("filter:")
+        monkeypatch.setattr(filtering, "TYPING_S", 0.01)
+        await scene.console.press("slash", *"status:delivered")
+        await scene.console.shows("filter: status:delivered")  # without Enter

@@ -5,6 +5,7 @@ from textual import events
 from textual.widgets import Input
 
 from hooktui.client import calls
+from hooktui.console.frame import filtering
 from hooktui.console.frame.screen import ConsoleScreen, front_screen
 from hooktui.console.hooks.form_fields import FormFields
 from hooktui.console.hooks.hooks_screen import HooksScreen
@@ -70,18 +71,21 @@ async def test_a_prompt_closes_when_the_focus_leaves_it(open_console, make_hook,
 
 # Red when a filter that is wrong keeps its line open without the focus, or hides the reason.
 async def test_a_wrong_filter_goes_with_its_line_and_the_last_good_one_stays(
-    open_console, make_hook
+    open_console, make_hook, monkeypatch: pytest.MonkeyPatch
 ):
     make_hook(name="billing")
     async with open_console(size=(80, 24)) as console:
         await opened(console, "slash")
-        await console.press(*"status:foo")
+        await console.press(*"billing")
+        await console.shows("filter: billing")
+        monkeypatch.setattr(filtering, "TYPING_S", 3_600.0)  # "billing status" is not applied
+        await console.press(*" status:foo")
         console.app.screen.set_focus(console.app.screen.listing)
-        await console.shows("'foo' is not a status of a hook", "filter: status ")
+        await console.shows("'foo' is not a status of a hook", "filter: billing ")
         await console.until(lambda: not prompts(console))
         await console.press("slash")
         await console.until(lambda: in_prompt(console))
-        assert console.app.focused.value == "status"
+        assert console.app.focused.value == "billing"
 
 
 # Red when a line closes because another window of the desktop has the focus for a moment.

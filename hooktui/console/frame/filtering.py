@@ -18,6 +18,12 @@ from hooktui.domain.filters.parser import FilterError
 THINKING_S: Final = 0.5
 """Seconds before an error is shown: a filter is incomplete for most of its typing."""
 
+TYPING_S: Final = 0.3
+"""Seconds without a key before the server is asked for the matches of a typed filter.
+
+It searches for each filter that it was asked for, and refuses a user with over 20 that wait.
+"""
+
 
 class FilterPart(ScreenPart):
     """Filters the list of a screen.
@@ -28,6 +34,7 @@ class FilterPart(ScreenPart):
         check: raises `Refused` for a text that is not a filter of this list.
         changed: called when ``text`` has changed; shows the matches.
         focus: moves the focus back to the list.
+        loads: whether the matches are loaded from the server.
 
     Attributes:
         text: the applied filter; empty for none.
@@ -41,10 +48,12 @@ class FilterPart(ScreenPart):
         check: Callable[[str], object],
         changed: Callable[[], None],
         focus: Callable[[], object],
+        loads: bool = True,
     ) -> None:
         self.text = ""
-        self._screen, self._hint = screen, hint
+        self._screen, self._hint, self._loads = screen, hint, loads
         self._check, self._changed, self._focus = check, changed, focus
+        self._typed: str | None = None  # a text that is applied when the typing pauses
         self._bar: PromptBar | None = None
         self._error = ""
         self._error_at: int | None = None
@@ -62,7 +71,7 @@ class FilterPart(ScreenPart):
     async def open(self) -> None:
         """Open the input of the filter, which is applied while it is typed."""
         if self._bar is None:
-            self._bar = PromptBar(" filter /", self.text, self._hint, self.apply, self._leave)
+            self._bar = PromptBar(" filter /", self.text, self._hint, self._type, self._leave)
         await self._bar.open(self._screen)
 
     def _leave(self, keep: bool) -> None:
@@ -75,6 +84,8 @@ class FilterPart(ScreenPart):
                 return
             self._error = ""
         bar, self._bar = self._bar, None
+        if keep:
+            self._apply_typed(self._typed)
         bar.close(self._focus)
         if not keep:
             self.clear()
@@ -87,19 +98,37 @@ class FilterPart(ScreenPart):
 
     def apply(self, text: str) -> None:
         """Apply another filter; an error is shown after a pause, and the last valid one remains."""
-        filter_text = text.strip()
+        self._typed = None
+        if self._accepts(text) and text.strip() != self.text:
+            self.text = text.strip()
+            self._changed()
+            self._screen.refresh_frame()
+
+    def _type(self, text: str) -> None:
+        """Apply a text that is being typed; if that asks the server, once the typing pauses."""
+        if not self._loads:
+            self.apply(text)
+            return
+        self._typed = text if self._accepts(text) else None
+        if self._typed is not None:
+            self._screen.set_timer(TYPING_S, partial(self._apply_typed, text))
+
+    def _apply_typed(self, text: str | None) -> None:
+        """Apply a typed text, unless that has been done or another one was typed since."""
+        if text is not None and text == self._typed:
+            self.apply(text)
+
+    def _accepts(self, text: str) -> bool:
+        """Return whether a text is a filter of this list; otherwise show the error."""
         try:
-            self._check(filter_text)
+            self._check(text.strip())
         except Refused as error:
             self._refuse(text, error)
-            return
+            return False
         if self._error:
             self._error = ""
             self._screen.notices.clear()
-        if filter_text != self.text:
-            self.text = filter_text
-            self._changed()
-            self._screen.refresh_frame()
+        return True
 
     def _refuse(self, text: str, error: Refused) -> None:
         """Show the error of a text: of one that is typed after a pause, and with its position."""

@@ -48,6 +48,7 @@ class LiveLogScreen(ConsoleScreen):
             check=_log_filter,
             changed=self._filtered,
             focus=lambda: self.log_lines.focus(),
+            loads=False,
         )
         self.parts = (self.search, self.filter)
 
