@@ -15,6 +15,7 @@ from hooktui.console.replays.replay_form import ReplayForm
 from hooktui.console.replays.replay_screen import ReplayScreen
 from tests.console.client import Client, tried_once
 from tests.console.command_scene import staged
+from tests.console.gate import says
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
 
@@ -183,3 +184,17 @@ async def test_a_filter_is_searched_for_when_the_typing_pauses(
         monkeypatch.setattr(filtering, "TYPING_S", 0.01)
         await scene.console.press("slash", *"status:delivered")
         await scene.console.shows("filter: status:delivered")  # without Enter
+
+
+# Red when a refused filter stands above the deliveries of the one before.
+async def test_a_filter_that_the_server_refuses_lists_nothing(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        await scene.open(DeliveriesScreen)
+        await scene.console.shows("2 deliveries", "delivered")
+        scene.gate.spoil("GET /v1/deliveries", says(429, "20 searches of ada are waiting"))
+        await scene.console.press("slash", *"hook:99", "enter")
+        await scene.console.shows("filter: hook:99", "Not loaded; ^r loads", "20 searches of ada")
+        await scene.console.hides("retrying", "2 deliveries")
+        scene.gate.mend()
+        await scene.console.press("ctrl+r")
+        await scene.console.shows("No delivery matches the filter.")

@@ -191,10 +191,28 @@ async def test_the_number_of_rows_is_not_told_while_another_list_is_on_its_way()
         arrives.set()
         await settled(pilot)
         assert listing.counted("delivery") == "1 delivery"
-        source.broken = True
-        listing.load_anew()
+
+
+# Red when the rows of one filter stay below the name of another one that the server refused.
+async def test_another_list_that_cannot_be_loaded_leaves_no_rows_of_the_old_one():
+    source = Rows(50)
+    async with ListApp(source).run_test(size=SIZE) as pilot:
+        app = pilot.app
+        assert isinstance(app, ListApp)
+        listing = app.listing
         await settled(pilot)
-        assert listing.counted("delivery") == "1 delivery"  # the old rows stay, and so does this
+        source.broken = True
+        listing.explain([(("why not", "plain"),)])
+        for _ in range(2):
+            listing.load_anew()
+            await settled(pilot)
+            assert (app.text(1), listing.cursor_row) == ("why not", None)
+            assert listing.counted("row") == ""
+        assert app.failures == ["no server responds"] * 2
+        source.broken, source.rows = False, source.rows[7:9]
+        await listing.reload()
+        assert (listing.counted("row"), listing.cursor_row) == ("2 rows", Row(7, "row 7"))
+        assert listing.stale_reason is None
 
 
 async def test_enter_and_a_double_click_open_the_row():

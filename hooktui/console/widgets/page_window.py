@@ -101,6 +101,12 @@ class PageWindow(Generic[T]):
         copied._pages = [replace(page) for page in self._pages]
         return copied
 
+    def empty(self) -> PageWindow[T]:
+        """Return a window on the same source, in the same order, without rows."""
+        empty = PageWindow(self._source, self._row_id)
+        empty.sort, empty.descending = self.sort, self.descending
+        return empty
+
     # -- rows in memory
 
     @property

@@ -70,7 +70,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     @dataclass
     class Failed(FromList):
-        """Posted when a load has failed; the list keeps its rows."""
+        """Posted when a load has failed; the list keeps its rows, unless another list failed."""
 
         error: HooktuiError
 
@@ -99,7 +99,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         self._unloaded: tuple[StyledLine, ...] = ()
         self.choice = RowChoice()
         self._asked = self._arrived = 0  # counts of lists in another order, or with other rows
-        self._is_another = False
+        self._is_another = self._is_missing = False
         self._strips: dict[Hashable, tuple[T, tuple[bool, bool, bool, int], Strip]] = {}
         self._painted: dict[int, Strip] = {}
         self._drawn: dict[int, T] = {}
@@ -192,6 +192,9 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     async def reload(self) -> None:
         """Reload the visible rows, or the first page; the cursor stays on its row."""
+        if self._is_missing:
+            await self.load()
+            return
         top = self.top
 
         async def again(window: PageWindow[T]) -> None:
@@ -296,6 +299,8 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
                 if self._follows(load):
                     await search_chosen(self.choice, fresh, load)
             except HooktuiError as error:
+                if self._is_another and load == "filter" and request == self._asked:
+                    self._drop_rows()
                 self._arrived, self._is_another = request, False
                 self.post_message(self.Failed(self, error))
                 return False
@@ -303,7 +308,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
                 return True  # another list was requested in the meantime; drop these rows
             self._take_over(fresh, load)
             if load in ("filter", "sort"):
-                self._arrived, self._is_another = request, False
+                self._arrived, self._is_another, self._is_missing = request, False, False
             self._refresh_differences()
         self.post_message(self.Moved(self))
         self.call_later(self._fetch_near)
@@ -311,6 +316,13 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         for name in moves:
             self.action_move(name)
         return True
+
+    def _drop_rows(self) -> None:
+        """Drop the rows of the previous list, such as those of another filter."""
+        self.window = self.window.empty()
+        self.loaded, self._is_missing = False, True
+        self.show_count(0)
+        self._refresh_differences()
 
     def _follows(self, load: Load) -> bool:
         """Return whether the chosen row is searched for beyond the fetched rows."""
