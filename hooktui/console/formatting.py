@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.text import visible
+
+if TYPE_CHECKING:
+    from hooktui.domain.wire.server import ServerStatus
 
 _NAME: Final = 40
 """Maximum characters of a name in a sentence; a notice of three lines keeps room for the result."""
@@ -73,6 +76,13 @@ def moment(at: int | str, now_ms: int) -> str:
         return time.strftime("%a %H:%M", then)
     same_year = then.tm_year == now.tm_year
     return time.strftime("%d %b %H:%M" if same_year else "%Y-%m-%d %H:%M", then)
+
+
+def breaker_end(status: ServerStatus | None, hook: int, now_ms: int) -> str:
+    """Return until when the breaker of a hook blocks: ``until 14:03:07``; empty: not known."""
+    breakers = () if status is None else status.breakers
+    probe_ms = next((from_rfc3339(one.probe_at) for one in breakers if one.hook == hook), 0)
+    return f"until {moment(probe_ms, now_ms)}" if probe_ms > now_ms else ""
 
 
 def with_local_times(text: str, now_ms: int) -> str:

@@ -1,8 +1,16 @@
 """The Hook screen on a real server: what it shows, and what keys do there."""
 
+from dataclasses import asdict
+
 from hooktui.client import calls
+from hooktui.console.formatting import moment
 from hooktui.console.hooks.hook_screen import HookScreen
+from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.wire.hooks import HookStats
+from hooktui.domain.wire.server import OpenBreaker
 from tests.console.client import Client
+from tests.console.command_scene import staged
+from tests.console.gate import changed
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
 
@@ -167,3 +175,23 @@ async def test_a_hook_of_another_account_shows_its_deliveries_and_says_so(
     async with open_console(size=(120, 40)) as console:
         await console.open_hook(hook.id)
         await console.shows("✓ delivered", f"belongs to account {other.id}")
+
+
+# Red when a ping arrives and nothing says why the deliveries still wait, or how long.
+async def test_an_open_breaker_says_when_it_allows_the_next_attempt(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        probe_ms = scene.app.clock() + 3_600_000
+        breaker = OpenBreaker(
+            hook=scene.hook.id, name="billing", probe_at=to_rfc3339(probe_ms), failures=10
+        )
+        stats = HookStats(breaker="open", failing=True)
+        scene.gate.spoil("GET /v1/status", changed(breakers=[asdict(breaker)]))
+        scene.gate.spoil(f"GET /v1/hooks/{scene.hook.id}", changed(stats=asdict(stats)))
+        until = f"until {moment(probe_ms, scene.app.clock())}"
+        await scene.open(HookScreen)
+        await scene.console.press("ctrl+r")
+        await scene.console.shows(f"active, failing, breaker open {until}")
+        await scene.console.press("p")
+        await scene.console.shows("delivered: 200", f"the breaker stays open {until}")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from hooktui.console.formatting import moment
 from hooktui.console.glyphs import UNICODE
 from hooktui.console.replays.replay_text import hook_columns, plan_lines, progress_lines
 from hooktui.console.widgets.styled import StyledLine
@@ -17,6 +18,8 @@ from hooktui.domain.wire.replays import (
     ReplayProgress,
     ReplaySelection,
 )
+from hooktui.domain.wire.server import OpenBreaker
+from tests.console.test_next_attempts import server
 
 AT = "2026-11-25T00:00:00.000Z"
 RUNNING = Replay(
@@ -27,6 +30,9 @@ RUNNING = Replay(
         total=5, sent=0, retried=0, delivered=0, failed=0, waiting=0, cancelled=0
     ),
 )  # fmt: skip
+
+BREAKER = OpenBreaker(hook=3, name="billing", probe_at="1970-01-01T00:01:00.000Z", failures=10)
+UNTIL = f"until {moment(60_000, 0)}"
 
 
 def text_of(line: StyledLine) -> str:
@@ -94,3 +100,30 @@ def test_a_hook_sends_only_while_its_replay_runs(of_replay: str, of_hook: str, s
     )
     state = next(column for column in hook_columns(lambda: replay) if column.name == "state")
     assert text_of(state.cell(hook)) == shown
+
+
+# Red when a replay that waits for a breaker does not say how long.
+@pytest.mark.parametrize(
+    ("waits_for", "status", "end"),
+    [
+        (
+            ("breaker", None),
+            server(breakers=(BREAKER,)),
+            f"breaker is open {UNTIL}",
+        ),
+        (("breaker", None), server(), "breaker is open"),
+        (("breaker", None), None, "breaker is open"),
+        (("paused", None), server(breakers=(BREAKER,)), "delivery is paused"),
+        (("breaker", "breaker"), server(breakers=(BREAKER,)), "2 hooks wait"),
+    ],
+)
+def test_a_replay_that_waits_for_one_breaker_says_how_long(waits_for, status, end):
+    hooks = tuple(
+        ReplayHook(
+            hook=n, name="n", state="walking", reason=None, waits_for=what, sent=0, retried=0
+        )
+        for n, what in enumerate(waits_for, 3)
+    )
+    replay = replace(RUNNING, hooks=hooks)
+    lines = [text_of(line) for line in progress_lines(replay, UNICODE, 0, status)]
+    assert any(line.endswith(end) for line in lines)

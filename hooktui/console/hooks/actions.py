@@ -7,10 +7,9 @@ is handled, not when the command starts to work: the cursor may be on another ro
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from functools import partial
 from typing import Final
 
-from hooktui.console.formatting import short_name, took
+from hooktui.console.formatting import breaker_end, short_name, took
 from hooktui.console.frame.bulk import BulkResult, BulkRunner
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
@@ -131,7 +130,12 @@ class HookActions(ScreenPart):
     async def _ping_one(self, hook: Hook) -> None:
         from hooktui.client import calls
 
-        message = partial(_ping_message, hook)
+        shell = self._screen.shell
+
+        def message(detail: DeliveryDetail) -> tuple[str, Severity]:
+            until = breaker_end(shell.status.latest, hook.id, shell.clock())
+            return _ping_message(hook, detail, until)
+
         call = calls.ping_hook(hook.id)
         try:
             detail = await self._screen.change(call, f"pinging {named(hook)}", message)
@@ -226,13 +230,14 @@ def named(hook: Hook) -> str:
     return f"hook {hook.id} ({short_name(hook.name)})"
 
 
-def _ping_message(hook: Hook, delivery: DeliveryDetail) -> tuple[str, Severity]:
+def _ping_message(hook: Hook, delivery: DeliveryDetail, until: str) -> tuple[str, Severity]:
     attempt = delivery.attempts[-1] if delivery.attempts else None
     if attempt is None:
         return f"ping of {named(hook)}: {delivery.reason or delivery.status}", "warn"
     after = f" after {took(attempt.phases_ms.total)}" if attempt.phases_ms.total else ""
     if delivery.status == "delivered":
-        return f"ping of {named(hook)} delivered: {attempt.status_code}{after}", "good"
+        opened = f"; the breaker stays open {until}" if until else ""
+        return f"ping of {named(hook)} delivered: {attempt.status_code}{after}{opened}", "good"
     result = attempt.status_code or attempt.error
     why = f" ({attempt.error_detail})" if attempt.error_detail else ""
     return f"ping of {named(hook)} failed: {result}{after}{why}", "bad"

@@ -13,7 +13,7 @@ from hooktui.client import calls
 from hooktui.console.deliveries.actions import DeliveryActions
 from hooktui.console.deliveries.columns import delivery_columns
 from hooktui.console.deliveries.delivery_rows import DELIVERY_COMMANDS, DeliveryRows
-from hooktui.console.formatting import short_name
+from hooktui.console.formatting import breaker_end, short_name
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.frame_text import introduction, no_match
@@ -157,7 +157,9 @@ class HookScreen(ConsoleScreen):
     def _draw_head(self) -> None:
         if self.hook is not None:
             shell = self.shell
-            head = head_lines(self.hook, shell.catalogue, shell.clock(), shell.key)
+            now_ms = shell.clock()
+            until = breaker_end(shell.status.latest, self.hook_id, now_ms)
+            head = head_lines(self.hook, shell.catalogue, now_ms, shell.key, until)
             self.query_one("#head", Lines).show(head)
 
     async def page(self, query: PageQuery) -> Page[Delivery]:

@@ -17,10 +17,13 @@ from hooktui.domain.wire.events import Catalogue, EventGroup
 from hooktui.domain.wire.hooks import Hook, HookHealth, TypeCount, pace_in_words
 
 
-def state_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, StyleName]:
-    """Return one line about a hook: state with its reason, results, and waiting deliveries."""
+def state_words(hook: Hook, now_ms: int, key: KeyOf, until: str = "") -> tuple[str, StyleName]:
+    """Return one line about a hook: state with its reason, results, and waiting deliveries.
+
+    ``until``: when its open breaker allows the next attempt, as ``until 14:03:07``.
+    """
     stats = hook.stats
-    words, tone = _active_words(hook) if hook.active else _disabled_words(hook, now_ms, key)
+    words, tone = _active_words(hook, until) if hook.active else _disabled_words(hook, now_ms, key)
     if stats.last_status is None:
         words.append(f"nothing sent yet; {key('ping')} sends a ping")
     else:
@@ -34,14 +37,14 @@ def state_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, StyleName]:
     return " · ".join(words), tone
 
 
-def _active_words(hook: Hook) -> tuple[list[str], StyleName]:
+def _active_words(hook: Hook, until: str) -> tuple[list[str], StyleName]:
     state = ["active"]
     tone: StyleName = "plain"
     if hook.failing or hook.retrying:
         state.append("failing" if hook.failing else "retrying")
         tone = "bad" if hook.failing else "warn"
     if hook.stats.breaker != "closed":  # also while a probe is due
-        state.append("breaker open")
+        state.append(f"breaker open {until}".rstrip())
         tone = "bad"
     return [", ".join(state)], tone
 
@@ -56,9 +59,11 @@ def _disabled_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[list[str], Sty
     return words, "warn" if by_hand else "bad"
 
 
-def head_lines(hook: Hook, catalogue: Catalogue, now_ms: int, key: KeyOf) -> tuple[StyledLine, ...]:
+def head_lines(
+    hook: Hook, catalogue: Catalogue, now_ms: int, key: KeyOf, until: str = ""
+) -> tuple[StyledLine, ...]:
     """Return the lines above the tabs: URL, events, state, and deliveries in flight if known."""
-    words, tone = state_words(hook, now_ms, key)
+    words, tone = state_words(hook, now_ms, key, until)
     pace = pace_in_words(hook, lambda then: since_words(then, now_ms))
     lines: tuple[StyledLine, ...] = (
         ((" to        ", "quiet"), (url_in_words(hook.url), "plain")),

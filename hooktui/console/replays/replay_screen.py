@@ -102,7 +102,8 @@ class ReplayScreen(ConsoleScreen):
     def refresh_times(self) -> None:
         """Redraw the summary."""
         if self.replay is not None:
-            lines = progress_lines(self.replay, self.shell.glyphs, self.shell.clock())
+            shell = self.shell
+            lines = progress_lines(self.replay, shell.glyphs, shell.clock(), shell.status.latest)
             self.query_one("#head", Lines).show(lines)
 
     async def changed(self, changes: FeedChanges) -> None:

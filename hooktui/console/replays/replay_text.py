@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from hooktui.console.formatting import ago, moment, short_name, whole_percent
+from hooktui.console.formatting import ago, breaker_end, moment, short_name, whole_percent
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.table import Column
 from hooktui.domain.text import counted
 from hooktui.domain.wire import replays
 from hooktui.domain.wire.replays import PlannedSkip, Replay, ReplayHook, ReplayPlan, ReplaySelection
+from hooktui.domain.wire.server import ServerStatus
 
 RUNNING, PAUSED = "running", "paused"
 
@@ -135,8 +136,13 @@ def hook_columns(replay: Callable[[], Replay | None]) -> tuple[Column[ReplayHook
     )  # fmt: skip
 
 
-def progress_lines(replay: Replay, glyphs: Glyphs, now_ms: int) -> list[StyledLine]:
-    """Return the summary of a replay: progress, results and selection."""
+def progress_lines(
+    replay: Replay, glyphs: Glyphs, now_ms: int, status: ServerStatus | None = None
+) -> list[StyledLine]:
+    """Return the summary of a replay: progress, results and selection.
+
+    With the ``status`` of the server, it says until when the replay waits for a breaker.
+    """
     done, progress = share(replay), replay.progress
     of_total = "" if progress.total is None else f" of {progress.total:,}"
     state: StyledLine = (
@@ -157,7 +163,10 @@ def progress_lines(replay: Replay, glyphs: Glyphs, now_ms: int) -> list[StyledLi
     if progress.skipped:
         results = (*results, (f"   skipped: {skipped_words(progress.skipped)}", "warn"))
     why = replays.waits_words(replay) or replay.state_reason or replays.unsent_words(replay)
-    why_line: list[StyledLine] = [((f"  {why}", "warn"),)] if why else []
+    waiting = [hook for hook in replay.hooks if hook.waits_for]
+    one_breaker = [hook.waits_for for hook in waiting] == ["breaker"]
+    until = breaker_end(status, waiting[0].hook, now_ms) if one_breaker else ""
+    why_line: list[StyledLine] = [((f"  {why} {until}".rstrip(), "warn"),)] if why else []
     what = selection_words(replay.selection, now_ms)
     return [state, results, *why_line, ((f"  {what}", "quiet"),)]
 
