@@ -106,6 +106,35 @@ async def test_what_is_wrong_is_said_above_the_plan_and_cannot_be_run(
         assert form.disabled_reason("save") is not None
 
 
+# Red when the plan of other fields stays, or when none is made before a field changes again.
+async def test_a_plan_that_was_not_loaded_is_made_again(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        await scene.open(ReplayForm)
+        await scene.console.shows("2 deliveries, about")
+        scene.gate.spoil(PLAN, says(429, "searches of ada are waiting"))
+        await scene.console.press(*["tab"] * 4, *"status:delivered")
+        await scene.console.shows("Not loaded; ^r loads the data again", "searches of ada")
+        await scene.console.hides("deliveries, about")
+        await scene.console.press("ctrl+s")
+        await scene.console.shows("there is no plan; ^r makes one again")
+        scene.gate.mend()
+        await scene.console.press("ctrl+r")
+        await scene.console.shows("1 delivery, about")
+        held = scene.gate.hold(PLAN)
+        await scene.console.press("space", *"hook:999999")
+        await scene.console.shows("counting the deliveries")
+        await scene.console.hides("1 delivery, about")
+        await scene.console.press("ctrl+s")
+        await scene.console.shows("the plan is not complete yet")
+        held.release()
+        await scene.console.shows("0 deliveries")
+        await scene.gate.close()
+        await scene.console.press("backspace")
+        await scene.console.shows("loads once the server is available")
+        await scene.gate.open()
+        await scene.console.shows("0 deliveries")
+
+
 async def test_an_older_server_is_named_as_the_reason(client: Client, receiver: Receiver):
     missing = "there is nothing at /v1/replays/plan; /openapi.json lists what there is"
     async with staged(client, receiver) as scene:

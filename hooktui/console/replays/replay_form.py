@@ -5,7 +5,8 @@ Nothing is sent before the form is saved; a plan only counts deliveries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from secrets import token_hex
 from typing import Final
 
@@ -21,9 +22,11 @@ from hooktui.console.registry import relabel
 from hooktui.console.replays.form_values import MODES, ReplayValues, read_values, values_of
 from hooktui.console.replays.replay_screen import ReplayScreen
 from hooktui.console.replays.replay_text import plan_lines
+from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.shell.server_calls import Severity
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.controls import Choice, Note, TickBox
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.replays import add_plans
 from hooktui.domain.roles import Need
@@ -31,6 +34,9 @@ from hooktui.domain.wire.replays import Replay, ReplayPlan, ReplaySelection
 
 PLAN_AFTER_S: Final = 0.3
 """Seconds between the last change of a field and the request for the plan."""
+
+COUNTING_S: Final = 0.5
+"""Seconds after which a slow plan replaces the one of other fields; a fast one does not flicker."""
 
 _LABELS: Final = {
     "hooks": "Hooks",
@@ -79,6 +85,8 @@ class ReplayForm(ConsoleScreen):
         self._begun, self._started = values_of(selection), started
         self._plan: ReplayPlan | None = None
         self._planned: ReplayValues | None = None
+        self._shown: ReplayValues | None = None  # the fields of the plan on the screen
+        self._is_failed = False  # the last plan was not loaded
         self._key = token_hex(16)
         self._timer: Timer | None = None
         self._starting = False
@@ -147,16 +155,33 @@ class ReplayForm(ConsoleScreen):
         if self.is_attached and self.query(Choice) and self.values() != self._planned:
             self.run_worker(self._make_plan(), name="plan", group="plan", exclusive=True)
 
+    def reload(self) -> None:
+        """Plan again: other events may match by now, or the plan was not loaded."""
+        self._planned = None
+        super().reload()
+
+    async def changed(self, changes: FeedChanges) -> None:
+        """Make a plan that was not loaded, such as while the server was not available."""
+        if changes.everything:
+            self._start_plan()
+
+    def explain(self, lines: Sequence[StyledLine]) -> None:
+        """Show in place of a plan that is not loaded why it is not, and what loads it."""
+        if self._is_failed:
+            self._wrong.show("")
+            self._lines.show(lines)
+
     async def _make_plan(self) -> None:
         """Load the plan page by page, and show the result so far."""
         values = self.values()
-        self._plan, self._planned = None, values
+        self._plan, self._planned, self._is_failed = None, values, False
         try:
             selection, rate = read_values(values, self.shell.clock())
         except Refused as error:
             self._show_wrong(error.detail)
             return
         account = self.shell.account.number
+        self.set_timer(COUNTING_S, partial(self._show_counting, values))
         try:
             plan = await self.send(calls.plan_replay(account, selection, rate_per_s=rate))
             while True:
@@ -169,13 +194,20 @@ class ReplayForm(ConsoleScreen):
         except Refused as error:
             self._show_wrong(error_text(error))
         except HooktuiError as error:
-            self._planned = None
-            self.show_error(error)
+            self._planned, self._is_failed = None, True
+            self.show_load_error(error)
         else:
             self._plan = plan
             self.refresh_frame()
 
+    def _show_counting(self, values: ReplayValues) -> None:
+        """Replace the plan of other fields if the server is slow."""
+        if values is self._planned and values is not self._shown and not self._wrong.text:
+            counting = f" counting the deliveries {self.shell.glyphs.ellipsis}"
+            self._lines.show([((counting, "quiet"),)])
+
     def _show_plan(self, plan: ReplayPlan) -> None:
+        self._shown = self._planned
         self._wrong.show("")
         self._lines.show(plan_lines(plan, self.shell.glyphs, self.shell.clock()))
         self.refresh_frame()
@@ -198,8 +230,12 @@ class ReplayForm(ConsoleScreen):
             return None
         if self._starting:
             return "the replay is being started"
+        if self._is_failed:
+            return f"there is no plan; {self.shell.key('reload')} makes one again"
+        if self._planned == self.values() and self._wrong.text:
+            return f"a field is invalid: {self._wrong.text}"
         if self._plan is None or self._planned != self.values():
-            return "the plan is not complete yet, or a field is invalid"
+            return f"the plan is not complete yet; press {self.command(name).key} again once it is"
         if not self._plan.total:
             return "there is nothing to send"
         return None
