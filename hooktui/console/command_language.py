@@ -1,13 +1,13 @@
 """The syntax of the ``:`` line: ``:hook 12``, ``:log status:failed``, ``:theme nord``, ``:ping``.
 
 A line is a command of the registry and its argument. `parse` reports an error with its column and
-similar words; `complete` returns completions.
+similar words; `complete` returns completions, and `Completion` goes through them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
@@ -16,6 +16,7 @@ from hooktui.console.registry import BY_NAME, COMMANDS, LINE_COMMANDS, TOP_SCREE
 from hooktui.domain import ids
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.terms import NO_TERMS, FilterTerms
+from hooktui.domain.text import visible
 
 _TOP: Final = tuple(BY_NAME[top.command] for top in TOP_SCREENS)
 _LINE: Final = {
@@ -25,6 +26,9 @@ _LINE: Final = {
 }
 WORDS: Final = tuple(_LINE)
 """All words that can start a line, except for abbreviations."""
+
+_SHOWN: Final = 12
+"""Maximum number of completions that are shown at once."""
 
 _SHORT: Final = {"q": "quit", "wq": "quit", "h": "help"}
 _WORD_OF_ID: Final = {
@@ -127,19 +131,22 @@ def complete(
         ]
     argument = _LINE[word].argument if word in _LINE else None
     if argument is not None and argument.kind == "filter":
-        return _filter_completions(line, terms)
+        return complete_filter(line, terms)
     names = (known or {}).get(word, ())
     return [f"{word} {name}" for name in names if name.startswith(text.lstrip())]
 
 
-def _filter_completions(line: str, terms: FilterTerms) -> list[str]:
-    """Return the completions of the last term of a filter: its key, or a known value."""
-    before, _, last = line.rpartition(" ")
+def complete_filter(line: str, terms: FilterTerms) -> list[str]:
+    """Return the completions of the last term of a filter: its key, or a known value.
+
+    ``line``: the filter, which may follow a command.
+    """
+    before, space, last = line.rpartition(" ")
     minus, term = ("-", last[1:]) if last.startswith("-") and terms.negatable else ("", last)
     key, colon, _ = term.partition(":")
     values = terms.values.get(f"{key}:", ())
     offered = [f"{key}:{name}" for name in values] if colon else terms.values
-    return [f"{before} {minus}{name}" for name in offered if name.startswith(term)]
+    return [f"{before}{space}{minus}{name}" for name in offered if name.startswith(term)]
 
 
 def expected(line: str, terms: FilterTerms = NO_TERMS) -> str:
@@ -152,8 +159,13 @@ def expected(line: str, terms: FilterTerms = NO_TERMS) -> str:
     if argument is None or (argument.kind == "filter" and not terms.values):
         return f"{word} takes no argument here"
     if argument.kind == "filter":
-        return f"no completion; type a word, or {', '.join(terms.values)}"
+        return expected_in_filter(terms)
     return f"no completion; type {argument.noun}, such as :{command.usage}"
+
+
+def expected_in_filter(terms: FilterTerms) -> str:
+    """Return a hint for a filter without completions."""
+    return f"no completion; type a word, or {', '.join(terms.values)}"
 
 
 def common(lines: Sequence[str]) -> str:
@@ -163,6 +175,47 @@ def common(lines: Sequence[str]) -> str:
     first, last = min(lines), max(lines)
     length = next((i for i, letter in enumerate(first) if last[i : i + 1] != letter), len(first))
     return first[:length]
+
+
+class Completion:
+    """The completions of one line, which is completed again and again.
+
+    Args:
+        complete: returns the completions of a line, as whole lines.
+
+    Attributes:
+        offers: the completions that can be chosen from; empty: there is no choice.
+    """
+
+    def __init__(self, complete: Callable[[str], Sequence[str]]) -> None:
+        self._complete = complete
+        self.offers: Sequence[str] = ()
+        self._offered = -1
+
+    def next(self, line: str) -> str | None:
+        """Return a line with the common part of its completions; repeated, each of them in turn.
+
+        Returns:
+            None if there is no completion.
+        """
+        if self._offered >= 0 or (self.offers and line == common(self.offers)):
+            self._offered = (self._offered + 1) % len(self.offers)
+            return self.offers[self._offered]
+        offers = self._complete(line)
+        self.offers = offers if len(offers) > 1 else ()
+        return common(offers) if offers else None
+
+    def typed(self, line: str) -> None:
+        """Discard the completions if a line is another one than the last returned."""
+        last = self.offers[self._offered] if self._offered >= 0 else common(self.offers)
+        if self.offers and line != last:
+            self.offers, self._offered = (), -1
+
+    def words(self, names: Mapping[str, str]) -> str:
+        """Return the last word of each completion, with the name of what it stands for, if any."""
+        words = [line.strip().rpartition(" ")[2] for line in self.offers]
+        words = [visible(f"{word} {names.get(word, '')}", limit=24).strip() for word in words]
+        return "  ".join(words[:_SHOWN]) + (" …" if len(words) > _SHOWN else "")
 
 
 def _split(line: str) -> tuple[str, str, int]:

@@ -69,6 +69,26 @@ async def test_a_prompt_closes_when_the_focus_leaves_it(open_console, make_hook,
         await console.until(lambda: in_prompt(console) and len(prompts(console)) == 1)
 
 
+# Red when Tab completes a filter only behind ":filter", and does nothing in the line of the filter.
+async def test_tab_completes_a_filter(open_console, make_hook):
+    make_hook(name="billing")
+    async with open_console(size=(80, 24)) as console:
+        await opened(console, "slash")
+        await console.press(*"bill st", "tab")
+        assert console.app.focused.value == "bill status:"
+        await console.press("tab")
+        await console.shows("status:active  status:disabled  status:failing")
+        await console.press("tab", "tab", "tab", "shift+tab")
+        assert console.app.focused.value == "bill status:failing"
+        await console.press("enter")
+        await console.shows("filter: bill status:failing", "No hook matches")
+        await console.press("2", "slash", *"took", "tab", "tab")
+        await console.shows("no completion; type a word, or status:, hook:")
+        await console.press("escape")
+        await console.press("1", "slash", "end", *["backspace"] * 7, "enter")
+        await console.shows("filter, column 13: a value is missing")  # Enter says so
+
+
 # Red when a filter that is wrong keeps its line open without the focus, or hides the reason.
 async def test_a_wrong_filter_goes_with_its_line_and_the_last_good_one_stays(
     open_console, make_hook, monkeypatch: pytest.MonkeyPatch

@@ -12,17 +12,20 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
-from hooktui.console.command_language import ParsedCommand, common, complete, expected, parse
+from hooktui.console.command_language import (
+    Completion,
+    ParsedCommand,
+    complete,
+    expected,
+    parse,
+)
 from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.screen import ConsoleScreen, front_screen
 from hooktui.console.registry import TOP_SCREENS
 from hooktui.console.shell.contract import Shell
 from hooktui.console.widgets.prompt_bars import Prompt, PromptInput
 from hooktui.domain.errors import HooktuiError, Refused
-from hooktui.domain.text import visible
-
-_OFFERED = 12
-"""Maximum number of completions that are shown at once."""
+from hooktui.domain.filters.terms import FilterTerms
 
 
 class CommandBar(Prompt):
@@ -42,8 +45,7 @@ class CommandBar(Prompt):
         self._front = front
         self._before = front.focused
         self._accounts: dict[str, str] = {}
-        self._offers: list[str] = []
-        self._offered = -1
+        self._completion = Completion(self._completions)
         self._back = 0
         self._typed = ""
 
@@ -65,29 +67,23 @@ class CommandBar(Prompt):
     def complete(self) -> None:
         """Insert the common part and show the completions; repeated, insert each in turn."""
         line = self.input.value
-        if self._offered >= 0 or (self._offers and line == common(self._offers)):
-            self._offered = (self._offered + 1) % len(self._offers)
-            self._show(self._offers[self._offered])
+        completed = self._completion.next(line)
+        if completed is None:
+            self._front.notice(expected(line, self._terms(line)), "warn")
             return
-        terms = self._front.shell.navigation.filter_terms(line.lstrip().partition(" ")[0])
-        self._offers = complete(line, self._known(), terms)
-        if not self._offers:
-            self._front.notice(expected(line, terms), "warn")
-            return
-        self._show(common(self._offers))
-        if len(self._offers) > 1:
-            self._show_offers()
+        self._show(completed)
+        if self._completion.offers:
+            names = self._known().get(completed.partition(" ")[0], {})
+            self._front.notice(self._completion.words(names))
         else:
-            self._offers = []
             self._front.notices.clear()
 
-    def _show_offers(self) -> None:
-        """Show the last word of each completion, with the name of what it stands for."""
-        words = [text.strip().rpartition(" ")[2] for text in self._offers]
-        names = self._known().get(self._offers[0].partition(" ")[0], {})
-        words = [visible(f"{text} {names.get(text, '')}", limit=24).strip() for text in words]
-        rest = " …" if len(words) > _OFFERED else ""
-        self._front.notice("  ".join(words[:_OFFERED]) + rest)
+    def _completions(self, line: str) -> list[str]:
+        return complete(line, self._known(), self._terms(line))
+
+    def _terms(self, line: str) -> FilterTerms:
+        word = line.lstrip().partition(" ")[0]
+        return self._front.shell.navigation.filter_terms(word)
 
     def _known(self) -> dict[str, dict[str, str]]:
         hooks = sorted(self._front.shell.account.hook_names.items())
@@ -98,9 +94,7 @@ class CommandBar(Prompt):
     def on_input_changed(self, event: Input.Changed) -> None:
         """Discard the completions when another text is typed."""
         event.stop()
-        offered = self._offers[self._offered] if self._offered >= 0 else common(self._offers)
-        if self._offers and event.value != offered:
-            self._offers, self._offered = [], -1
+        self._completion.typed(event.value)
 
     # -- history
 

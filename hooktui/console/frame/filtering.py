@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hooktui.console.frame.notices import error_text
 from hooktui.console.frame.parts import Handler, ScreenPart
@@ -14,6 +14,9 @@ from hooktui.console.widgets.prompt_bars import PromptBar
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.parser import FilterError
+
+if TYPE_CHECKING:
+    from hooktui.console.command_language import Completion
 
 THINKING_S: Final = 0.5
 """Seconds before an error is shown: a filter is incomplete for most of its typing."""
@@ -53,6 +56,7 @@ class FilterPart(ScreenPart):
         self.text = ""
         self._screen, self._hint, self._loads = screen, hint, loads
         self._check, self._changed, self._focus = check, changed, focus
+        self._completion: Completion | None = None
         self._typed: str | None = None  # a text that is applied when the typing pauses
         self._bar: PromptBar | None = None
         self._error = ""
@@ -71,8 +75,32 @@ class FilterPart(ScreenPart):
     async def open(self) -> None:
         """Open the input of the filter, which is applied while it is typed."""
         if self._bar is None:
-            self._bar = PromptBar(" filter /", self.text, self._hint, self._type, self._leave)
+            from hooktui.console.command_language import Completion, complete_filter
+
+            terms = self._screen.FILTER_TERMS
+            self._completion = Completion(lambda text: complete_filter(text, terms))
+            self._bar = PromptBar(
+                " filter /", self.text, self._hint, self._type, self._leave, self._complete
+            )
         await self._bar.open(self._screen)
+
+    def _complete(self) -> None:
+        """Complete the last term, and show the completions to choose from."""
+        if self._bar is None or self._completion is None:
+            return
+        field = self._bar.input
+        completed = self._completion.next(field.value)
+        if completed is None:
+            from hooktui.console.command_language import expected_in_filter
+
+            self._screen.notice(expected_in_filter(self._screen.FILTER_TERMS), "warn")
+            return
+        field.value = completed
+        field.cursor_position = len(completed)
+        if self._completion.offers:
+            self._screen.notice(self._completion.words({}))
+        else:
+            self._screen.notices.clear()
 
     def _leave(self, keep: bool) -> None:
         """Move the focus to the list; an invalid filter stays open, because it is not applied."""
@@ -106,6 +134,8 @@ class FilterPart(ScreenPart):
 
     def _type(self, text: str) -> None:
         """Apply a text that is being typed; if that asks the server, once the typing pauses."""
+        if self._completion is not None:
+            self._completion.typed(text)
         if not self._loads:
             self.apply(text)
             return
@@ -139,7 +169,7 @@ class FilterPart(ScreenPart):
         if isinstance(error, FilterError):
             indent = len(text) - len(text.lstrip())
             self._error_at = indent + min(error.column, len(text.strip())) - 1
-        self._screen.set_timer(THINKING_S, partial(self._show_error, self._error))
+        self._screen.set_timer(THINKING_S, partial(self._show_typed_error, self._error))
 
     def restore(self, text: str) -> None:
         """Apply the filter of the last session, if it is still valid."""
@@ -149,6 +179,11 @@ class FilterPart(ScreenPart):
             self.text = text
         if self.text != before:
             self._changed()
+
+    def _show_typed_error(self, error: str) -> None:
+        """Show the error of a text that is being typed, but not over its completions."""
+        if self._completion is None or not self._completion.offers:
+            self._show_error(error)
 
     def _show_error(self, error: str) -> None:
         """Show an error and mark its position, unless the text has changed since."""

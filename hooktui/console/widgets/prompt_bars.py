@@ -125,6 +125,7 @@ class PromptBar(Prompt):
         hint: shown while the input is empty.
         typed: called with the text after each change.
         left: called on Enter or loss of focus (True: the text is kept), and on Esc (False).
+        complete: called on Tab.
     """
 
     DEFAULT_CSS = "PromptBar OneLine { width: 9; }"
@@ -146,13 +147,18 @@ class PromptBar(Prompt):
         hint: str,
         typed: Callable[[str], None],
         left: Callable[[bool], None],
+        complete: Callable[[], None] = lambda: None,
     ) -> None:
         self._underline = _Underline()
         super().__init__(
             prompt,
             PromptInput(text, placeholder=hint, compact=True, highlighter=self._underline),
         )
-        self._typed, self._left = typed, left
+        self._typed, self._left, self._complete = typed, left, complete
+
+    def complete(self) -> None:
+        """Complete the typed text, if the owner of the bar supports it."""
+        self._complete()
 
     def mark(self, at: int | None) -> None:
         """Underline the word at a position of the text, from 0, until the next change."""
