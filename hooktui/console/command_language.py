@@ -62,7 +62,8 @@ def parse(line: str, known: Mapping[str, Iterable[str]] | None = None) -> Parsed
     word = _SHORT.get(word, word)
     command = _LINE.get(word)
     if command is None:
-        near = get_close_matches(word, WORDS, 3, 0.5)
+        begun = [name for name in WORDS if name.startswith(word)]
+        near = begun[:3] or get_close_matches(word, WORDS, 3, 0.5)
         hint = f"did you mean {_either(near)}?" if near else f"known: {', '.join(WORDS)}"
         raise Refused(f"column 1: unknown command {word!r}; {hint}")
     if command.argument is None and argument:

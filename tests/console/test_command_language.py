@@ -52,6 +52,8 @@ def test_a_line_is_a_command_and_its_argument(line, command, argument):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
+        ("und", "column 1: unknown command 'und'; did you mean undelivered or undo?"),
+        ("ale", "column 1: unknown command 'ale'; did you mean alerts?"),
         ("hok 12", "column 1: unknown command 'hok'; did you mean hook"),
         ("xyzzy", "known: hook, delivery, event, undelivered, replays, account, theme"),
         ("", "enter a command; known: hook"),
