@@ -73,6 +73,17 @@ async def on_alert(scene: Scene, alert: dict[str, Any]) -> None:
     await scene.console.until(lambda: screen.cursor_row and screen.cursor_row.type == alert["type"])
 
 
+# Red when the order is named after an id, which these lists do not show, or a time is "smallest".
+async def test_an_order_of_time_is_named_so(open_console):
+    async with open_console() as console:
+        await console.press("o", "o")
+        await console.shows("sorted by when, oldest first")
+        await console.press("9", "O")
+        await console.shows("sorted by time, oldest first")
+        await console.press("8", *["right_square_bracket"] * 2, "O")
+        await console.shows("sorted by time, oldest first")
+
+
 # Red while the name of the hook filled the three lines of the notice.
 async def test_a_notice_about_an_alert_of_a_long_name_shows_its_result(
     client: Client, receiver: Receiver

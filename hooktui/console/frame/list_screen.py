@@ -70,8 +70,9 @@ class SortPart(ScreenPart):
         sorting = listing.sort_by(sort, descending=descending)
         _: Worker[None] = self._screen.run_worker(sorting, group="sort", exclusive=True)
         titles = (column.heading for column in listing.columns if sort and column.sort == sort)
-        title = next(titles, "id")
-        first = ("oldest", "newest") if self._by_time else ("smallest", "largest")
+        title = next(titles, "time" if self._by_time else "id")
+        by_time = self._by_time or (sort or "").endswith("_at")
+        first = ("oldest", "newest") if by_time else ("smallest", "largest")
         self._screen.notice(f"sorted by {title}, {first[descending]} first")
 
 
