@@ -201,6 +201,8 @@ async def test_another_list_that_cannot_be_loaded_leaves_no_rows_of_the_old_one(
         assert isinstance(app, ListApp)
         listing = app.listing
         await settled(pilot)
+        await pilot.press("j")
+        listing.toggle_mark()
         source.broken = True
         listing.explain([(("why not", "plain"),)])
         for _ in range(2):
@@ -208,6 +210,7 @@ async def test_another_list_that_cannot_be_loaded_leaves_no_rows_of_the_old_one(
             await settled(pilot)
             assert (app.text(1), listing.cursor_row) == ("why not", None)
             assert listing.counted("row") == ""
+            assert listing.marks.unseen == 1  # no command acts on a mark that is not shown
         assert app.failures == ["no server responds"] * 2
         source.broken, source.rows = False, source.rows[7:9]
         await listing.reload()

@@ -320,6 +320,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
     def _drop_rows(self) -> None:
         """Drop the rows of the previous list, such as those of another filter."""
         self.window = self.window.empty()
+        self.marks.filtered()
         self.loaded, self._is_missing = False, True
         self.show_count(0)
         self._refresh_differences()
