@@ -201,11 +201,16 @@ class Searches:
         self._slots = asyncio.Semaphore(MAX_SEARCHES)
 
     @asynccontextmanager
-    async def search(self, caller: Caller) -> AsyncIterator[None]:
+    async def search(
+        self, caller: Caller, *, gone: Callable[[], Awaitable[bool]] | None = None
+    ) -> AsyncIterator[None]:
         """Wait for a slot, and hold it during the block.
+
+        ``gone`` returns whether the caller has left, for a search that waited.
 
         Raises:
             TooManyRequests: too many searches of the caller are waiting.
+            ClientDisconnect: the caller left while its search waited.
         """
         mine = self._callers.setdefault(caller.share, _CallerCounts())
         if mine.searches > MAX_WAITING:
@@ -214,8 +219,11 @@ class Searches:
                 " their responses, or narrow them"
             )
         mine.searches += 1
+        waits = mine.turn.locked() or self._slots.locked()
         try:
             async with mine.turn, self._slots:
+                if waits and gone is not None and await gone():
+                    raise ClientDisconnect
                 yield
         finally:
             mine.searches -= 1
@@ -351,9 +359,10 @@ async def search_turn(request: Request) -> AsyncIterator[None]:
 
     Raises:
         TooManyRequests: too many searches of the caller are waiting.
+        ClientDisconnect: the caller left while its search waited.
     """
     searches: Searches = request.app.state.service.searches
-    async with searches.search(caller_of(request)):
+    async with searches.search(caller_of(request), gone=request.is_disconnected):
         go_first(request)
         yield
 

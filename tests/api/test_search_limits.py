@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import ClientDisconnect
 
 from hooktui.api import limits
 from hooktui.api.access import Caller
@@ -106,6 +107,30 @@ async def test_very_many_searches_that_wait_are_refused() -> None:
     await looking.search("a")
     del tasks, refused  # their errors hold the calls
     assert not looking.searches._callers, "who asks nothing is kept nowhere"
+
+
+# Red when it runs: who types a filter leaves a search behind at each pause, and waits for all.
+async def test_a_caller_that_left_while_it_waited_searches_nothing() -> None:
+    looking, searched = Looking(), []
+
+    async def gone() -> bool:
+        return True
+
+    async def search() -> None:
+        async with looking.searches.search(_caller("a"), gone=gone):
+            searched.append("a")
+
+    first = asyncio.create_task(looking.search("a"))
+    await _settled()
+    left = asyncio.create_task(search())
+    await _settled()
+    looking.end.set()
+    with pytest.raises(ClientDisconnect):
+        await left
+    await first
+    assert searched == []
+    await search()  # without a wait nothing is asked
+    assert searched == ["a"]
 
 
 def test_long_polls_of_a_caller_are_bounded() -> None:
