@@ -4,6 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.running_server import running_server
+
+SHOP = """
+[[group]]
+id = "shop"
+name = "Shop"
+[[group.type]]
+id = "shop.sold"
+name = "Sold"
+description = "Something was sold."
+"""
+
 
 @pytest.fixture
 def try_it(api, account):
@@ -71,3 +83,24 @@ def test_a_hook_of_another_account_is_not_there(api, try_it, hook):
     fields = {"hook": hook["id"], "filter": None}
     assert api.post("/v1/hooks/dry-run", params={"account": other}, json=fields).status_code == 404
     assert try_it(404, hook=424242)["status"] == 404
+
+
+def test_a_hook_whose_type_left_the_catalogue_is_tried_with_its_own_events(tmp_path):
+    # Red when the console shows "unknown event type" beside an edit of the filter that it can save.
+    (tmp_path / "shop.toml").write_text(SHOP)
+    with (
+        running_server(tmp_path / "home", catalogue=str(tmp_path / "shop.toml")) as server,
+        server.client() as api,
+    ):
+        fields = {"url": "http://127.0.0.1:9/", "events": ["shop"]}
+        hook = api.post("/v1/hooks", json=fields).json()["id"]
+        assert api.post("/v1/events/shop.sold", json={"a": 1}).status_code == 202
+    with running_server(tmp_path / "home") as server, server.client() as api:
+        edit = {"events": ["shop"], "filter": "data.a:2"}
+        run = api.post("/v1/hooks/dry-run", json=edit | {"hook": hook})
+        assert run.status_code == 200, run.text
+        assert (run.json()["sent"], run.json()["sent_now"]) == (0, 1)
+        assert api.patch(f"/v1/hooks/{hook}", json=edit).status_code == 200
+        for events in (["shop", "job"], ["shop.sold"]):
+            fields = {"hook": hook, "events": events}
+            assert api.post("/v1/hooks/dry-run", json=fields).status_code == 422

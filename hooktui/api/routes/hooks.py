@@ -280,18 +280,21 @@ async def dry_run_hook(
 ) -> Response:
     """Dry-run a hook on the latest 1,000 events; nothing is sent or saved."""
     service, caller = service_of(request), caller_of(request)
-    if body.events is not None or body.hook is None:
-        normalise(service.catalogue, body.events or ())
     if body.filter is not None and body.filter.strip():
         try:
             parse_hook_filter(body.filter)
         except Refused as refused:
             raise Refused.field("/filter", refused.detail) from None
     async with search_turn(request):
-        owner = caller.account_or_any(account)
+        owner, stored = caller.account_or_any(account), None
         if body.hook is None:
             owner = caller.account(account)
             await check_account(service, owner)
+        elif body.events is not None:
+            stored = list((await read(request, queries.get_hook, owner, body.hook)).events)
+        if body.hook is None or body.events != stored:
+            # As in an edit: a type that left the catalogue stays in a hook's own selection.
+            normalise(service.catalogue, body.events or ())
         filter_given = "filter" in body.model_fields_set
         settings = (body.hook, body.events, body.filter)
         run = await read(request, queries.try_hook, owner, *settings, filter_given=filter_given)
