@@ -17,6 +17,8 @@ from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list, show_one
 from hooktui.cli.output import Output, Piece, Styled
 from hooktui.cli.time_format import ago, check_moment, clock
 from hooktui.client import calls
+from hooktui.client.calls import Call
+from hooktui.domain.errors import NoServer, Unavailable
 from hooktui.domain.replays import add_plans
 from hooktui.domain.text import counted
 from hooktui.domain.wire import replays
@@ -25,6 +27,8 @@ from hooktui.domain.wire.replays import PlannedSkip, Replay, ReplayPlan, ReplayS
 app = App(name="replay", help="Plan, run and control replays of past events.")
 
 _POLL_S = 1.0
+_AWAY_S = 300
+"""How long ``--wait`` waits for a server that is away, such as one that restarts."""
 _UNFINISHED = ("running", "paused")
 
 
@@ -187,7 +191,7 @@ def _wait(context: CommandContext, replay: str) -> int:
     )
     call = calls.get_replay(replay, account=context.account)
     while True:
-        response, now = context.response(call)
+        response, now = _current(context, call)
         if now.state not in _UNFINISHED or (now.state == "paused" and now.state_reason):
             break
         context.out.progress(_progress(now))
@@ -196,6 +200,25 @@ def _wait(context: CommandContext, replay: str) -> int:
         context.out.json(response)
     context.out.note(_progress(now))
     return DONE if now.state == "finished" and not now.progress.failed else FAILED
+
+
+def _current(context: CommandContext, call: Call[Replay]) -> tuple[object, Replay]:
+    """Return a replay, as JSON and as a value; wait for the server while it is away."""
+    end: float | None = None
+    while True:
+        try:
+            response = context.response(call)
+        except (NoServer, Unavailable) as error:
+            if end is None:
+                context.out.note(f"{error.detail}; reconnecting")
+                end = time.monotonic() + _AWAY_S
+            elif time.monotonic() > end:
+                raise
+            time.sleep(_POLL_S)
+            continue
+        if end is not None:
+            context.out.note("connected again")
+        return response
 
 
 def _progress(replay: Replay) -> str:

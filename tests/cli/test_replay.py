@@ -7,7 +7,7 @@ import json
 import pytest
 
 from hooktui.cli.output import Output
-from tests.support.scripted_server import answer, problem
+from tests.support.scripted_server import answer, problem, serving
 
 SELECTION = {
     "hooks": [3], "mode": "failed", "since": None, "until": "2026-11-25T00:00:00.000Z",
@@ -145,6 +145,32 @@ def test_wait_exits_with_the_result(run, server, state, reason, failed, code):
     server.will(answer(PLAN), answer(REPLAY, 201), answer(end))
     result = run("replay", "run", "--hook", "3", "--yes", "--wait")
     assert (result.code, result.out) == (code, "rpl_01JDG3R8Z4000\n")
+
+
+# Red when a restart ends the command with "no server", although the replay continues.
+def test_wait_goes_on_over_a_restart_of_the_server(start, tmp_path):
+    path = tmp_path / "server.sock"
+    with serving(path) as server:
+        server.will(answer(PLAN), answer(REPLAY, 201), answer({}, hang=True))
+        run = start("replay", "run", "--hook", "3", "--yes", "--wait", "--json")
+        run.wait_for(lambda: len(server.asked) == 3)
+    path.unlink()
+    run.wait_for(lambda: any("reconnecting" in line for line in run.err))
+    with serving(path) as server:
+        server.will(problem(503, "the server is stopping"), answer({**REPLAY, "state": "finished"}))
+        assert run.process.wait(20) == 0
+        run.wait_for(lambda: run.out)
+    assert json.loads(run.out[0])["state"] == "finished"
+    assert "connected again" in run.err
+
+
+# Red when the command waits for ever, or does not say that there is no server.
+def test_wait_ends_when_the_server_stays_away(run, server, monkeypatch):
+    monkeypatch.setattr("hooktui.cli.replay._AWAY_S", -1)
+    monkeypatch.setattr("hooktui.cli.replay._POLL_S", 0)
+    server.will(answer(PLAN), answer(REPLAY, 201), *[problem(503, "it is away")] * 2)
+    result = run("replay", "run", "--hook", "3", "--yes", "--wait")
+    assert (result.code, result.err.count("it is away")) == (1, 2)
 
 
 # Red when a replay that sent fewer than planned does not say why.
