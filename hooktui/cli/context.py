@@ -19,7 +19,7 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import with_absolute_paths
 from hooktui.domain.roles import not_here, restricted
 from hooktui.domain.setting import decimal_number, whole_number
-from hooktui.domain.text import visible
+from hooktui.domain.text import counted, visible
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
@@ -37,6 +37,7 @@ class CommandContext:
     Attributes:
         environ: the same with absolute paths: some commands change the working folder.
         interrupted: the note that ctrl+c leaves: what was done, and what continues at the server.
+        unfinished: the note that an error leaves: what was done before it; empty if nothing was.
     """
 
     def __init__(self, options: GlobalOptions, environ: Mapping[str, str]) -> None:
@@ -45,7 +46,7 @@ class CommandContext:
         dumb = environ.get("TERM") == "dumb"
         color = not (dumb or options.no_color or environ.get("NO_COLOR")) and sys.stdout.isatty()
         self.out = Output(sys.stdout, sys.stderr, color=color, quiet=options.quiet, dumb=dumb)
-        self.interrupted = ""
+        self.interrupted = self.unfinished = ""
         self._stdin_taken = False
 
     @property
@@ -96,12 +97,20 @@ class CommandContext:
         response = self.client.response_json(call)
         return response, decoded(call, self.address, response)
 
-    def in_parts(self, done: str) -> None:
-        """Before each part of long work at the server: have ctrl+c report what is done."""
+    def in_parts(self, count: int, noun: str) -> None:
+        """Before each part of long work at the server: have ctrl+c and errors report what is done.
+
+        Args:
+            count: how many things the parts before have changed.
+            noun: what they are, in the singular.
+        """
+        done = counted(count, noun)
         self.interrupted = (
             f"interrupted after {done}; the server finishes the part in progress; run the command"
             " again for the rest"
         )
+        if count:
+            self.unfinished = f"the command failed after {done}; run it again for the rest"
 
     def close(self) -> None:
         """End the progress line, and close the client, if there is one."""

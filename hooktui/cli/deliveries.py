@@ -268,7 +268,7 @@ def _at_one_time(filter_: str) -> str:
 def _cancel_until(context: CommandContext, filter_: str, until: str) -> CancelledMany:
     cancelled, sending, after = 0, 0, None
     while True:
-        context.in_parts(counted(cancelled, "delivery"))
+        context.in_parts(cancelled, "delivery")
         call = calls.cancel_many(filter_, until, after, account=context.account)
         part = context.client.call(call)
         cancelled, sending, after = cancelled + part.cancelled, sending + part.sending, part.next

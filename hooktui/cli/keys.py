@@ -55,10 +55,10 @@ def rotate(*, keep_old: bool = False, yes: bool = False, context: Context) -> No
             " without that key.",
             yes=yes,
         )
-    context.in_parts("0 values")
+    context.in_parts(0, "value")
     done = context.client.call(calls.rotate_keys(keep_old=keep_old))
     while done.left:
-        context.in_parts(counted(done.sealed, "value"))
+        context.in_parts(done.sealed, "value")
         context.out.progress(f"encrypted {counted(done.sealed, 'value')}, {done.left:,} left")
         next_part = context.client.call(calls.rotate_keys(keep_old=keep_old))
         done = replace(next_part, made=done.made, sealed=done.sealed + next_part.sealed)

@@ -212,6 +212,10 @@ def _run_command(options: GlobalOptions, environ: Mapping[str, str], arguments: 
         if context.interrupted:
             context.out.note(context.interrupted)
         raise
+    except HooktuiError:
+        if context.unfinished:
+            context.out.note(context.unfinished)
+        raise
     finally:
         context.close()
     return DONE if code is None else int(code)

@@ -38,10 +38,10 @@ def purge(*, older_than: str, yes: bool = False, context: Context) -> None:
     check_moment("--older-than", older_than)  # before the question: it repeats the text
     whose = "" if context.account is None else f" of account {context.account}"
     context.confirm(f"Delete all events{whose} older than {older_than} permanently?", yes=yes)
-    context.in_parts("0 events")
+    context.in_parts(0, "event")
     gone = context.client.call(calls.purge(older_than, account=context.account))
     while gone.next is not None:
-        context.in_parts(counted(gone.events, "event"))
+        context.in_parts(gone.events, "event")
         context.out.progress(f"deleted {counted(gone.events, 'event')} so far")
         part = context.client.call(calls.purge(gone.before, gone.next, account=context.account))
         gone = Purge(

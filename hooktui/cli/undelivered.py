@@ -155,7 +155,7 @@ def give_up(hook: Number, cause: str, /, *, yes: bool = False, context: Context)
 def _give_up_until(context: CommandContext, group: UndeliveredGroup, until: str) -> GaveUp:
     given_up, cancelled, after = 0, 0, None
     while True:
-        context.in_parts(counted(given_up + cancelled, "event"))
+        context.in_parts(given_up + cancelled, "event")
         call = calls.give_up_undelivered(
             group.hook, group.cause, until, after, account=context.account
         )

@@ -388,6 +388,27 @@ def test_ctrl_c_ends_the_progress_line_and_names_what_continues(
     assert list(tmp_path.glob("*.db*")) == []
 
 
+IN_PARTS = {
+    command: (answers, note.removeprefix("interrupted after ").partition(";")[0])
+    for command, (answers, note) in INTERRUPTED.items()
+    if AGAIN in note
+}
+
+
+# Red when an error hides what cannot be undone: the counts of the parts before it.
+@pytest.mark.parametrize("command", IN_PARTS)
+def test_an_error_in_a_later_part_names_what_is_done(run, server, command):
+    answers, done = IN_PARTS[command]
+    server.will(*answers, problem(503, "the server is stopping"))
+    result = run(*command.split())
+    assert (result.code, result.out) == (1, "")
+    note, error = result.err.splitlines()
+    assert note == f"the command failed after {done}; run it again for the rest"
+    assert "the server is stopping" in error
+    server.will(*answers[:-1], problem(503, "the server is stopping"))
+    assert len(run(*command.split()).err.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "asks"),
     [
