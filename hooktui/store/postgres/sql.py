@@ -153,16 +153,21 @@ WITH due AS (
 
 LOCK_ORDER: Final = "SELECT pg_advisory_xact_lock($1)"
 
-LAST_IN_LINE: Final = "SELECT MAX(id) FROM delivery WHERE hook_id = $1"
+_OF_HOOK = "hook_id BETWEEN $1 AND $1"
+"""With an order that begins with ``hook_id``: with ``hook_id = $1`` and the order of ``id`` alone,
+the planner may read all deliveries by id until it finds one of the hook."""
 
-FIND_FIRST_IN_LINE: Final = """
+LAST_IN_LINE: Final = f"""
+SELECT id FROM delivery WHERE {_OF_HOOK} ORDER BY hook_id DESC, id DESC LIMIT 1"""
+
+FIND_FIRST_IN_LINE: Final = f"""
 WITH leased AS MATERIALIZED (
     SELECT hook_id FROM delivery
     WHERE status = 'sending' AND lease_until > 0 AND "trigger" <> 'ping')
 SELECT first.id, first.next_attempt_at FROM (
     SELECT id, status, next_attempt_at FROM delivery
-    WHERE status IN ('pending', 'sending') AND hook_id = $1 AND "trigger" <> 'ping' AND id >= $3
-    ORDER BY id LIMIT 1) AS first
+    WHERE status IN ('pending', 'sending') AND {_OF_HOOK} AND "trigger" <> 'ping' AND id >= $3
+    ORDER BY hook_id, id LIMIT 1) AS first
 WHERE first.status = 'pending' AND first.next_attempt_at <= $2
   AND NOT EXISTS (SELECT 1 FROM leased WHERE leased.hook_id = $1)"""
 """Under the lock of the hook's order, so no other claim takes the same row.
@@ -271,9 +276,9 @@ SELECT hook, due_ms FROM (SELECT want.hook, LEAST(
 FIRST_IN_LINE_DUE: Final = f"""
 SELECT hook, due_ms FROM (SELECT want.hook, (
     SELECT next_attempt_at FROM delivery
-    WHERE status IN ('pending', 'sending') AND hook_id = want.hook AND "trigger" <> 'ping'
-        AND id >= COALESCE(want.in_line, 0)
-    ORDER BY id LIMIT 1)
+    WHERE status IN ('pending', 'sending') AND hook_id BETWEEN want.hook AND want.hook
+        AND "trigger" <> 'ping' AND id >= COALESCE(want.in_line, 0)
+    ORDER BY hook_id, id LIMIT 1)
 {_WANTED} OFFSET 0) AS found (hook, due_ms) WHERE due_ms IS NOT NULL"""
 
 LAST_LINE: Final = "SELECT lastval()"
@@ -347,16 +352,20 @@ ORDER BY id FOR KEY SHARE"""
 FIND_NEWEST: Final = """
 SELECT d.id, d.status, d.cause, d.replay_id, d.event_id, d."trigger", d.attempts, d.tries,
     d.interruptions
-FROM delivery d WHERE d.id IN (
-    SELECT MAX(n.id) FROM delivery n WHERE n.event_id = ANY($1::bigint[]) AND n.hook_id = $2
-    GROUP BY n.event_id)
+FROM delivery d WHERE d.id = ANY (ARRAY(
+    SELECT (SELECT MAX(n.id + 0) FROM delivery n WHERE n.event_id = want.event AND n.hook_id = $2)
+    FROM unnest($1::bigint[]) AS want (event)))
 ORDER BY d.id FOR UPDATE"""
-"""Locked: a claim or a result may change them meanwhile."""
+"""Locked: a claim or a result may change them meanwhile.
 
-FIND_LINE: Final = """
+As an array, because a join would read all deliveries; ``+ 0``, or those of the hook may be read
+from the newest on.
+"""
+
+FIND_LINE: Final = f"""
 SELECT id FROM delivery
-WHERE status IN ('pending', 'sending') AND hook_id = $1 AND "trigger" <> 'ping'
-ORDER BY id LIMIT 2"""
+WHERE status IN ('pending', 'sending') AND {_OF_HOOK} AND "trigger" <> 'ping'
+ORDER BY hook_id, id LIMIT 2"""
 
 INSERT_REPLAYED: Final = f"""
 INSERT INTO delivery ({_DELIVERY.format(at="lease_token, lease_until")}, replay_id)
@@ -376,7 +385,8 @@ UPDATE delivery SET next_attempt_at = $1, replay_id = $2 WHERE id = ANY($3::bigi
 
 FORGET_OLDER_CAUSES: Final = f"""
 UPDATE delivery d SET cause = NULL FROM {_arrays("bigint", "bigint", first=2)} AS n (event, id)
-WHERE d.event_id = n.event AND d.hook_id = $1 AND d.id < n.id AND d.cause IS NOT NULL"""
+WHERE d.event_id = n.event AND d.hook_id = $1 AND d.id < n.id AND COALESCE(d.cause, '') <> ''"""
+"""``IS NOT NULL`` would let the planner read all dead letters of the hook."""
 
 COUNT_FIRST_DELIVERY: Final = """
 UPDATE event SET deliveries = 1 WHERE id = ANY($1::bigint[]) AND deliveries = 0"""
