@@ -65,6 +65,7 @@ from hooktui.store.queries.alerts import (
     unresolved,
 )
 from hooktui.store.queries.delivery_indexes import is_in_group
+from hooktui.store.queries.filter_sql import has_cause
 from hooktui.store.queries.undelivered import no_group
 from hooktui.store.tables import ALERT, DELIVERY, EVENT, HOOK, HOOK_STATE
 from hooktui.store.tx import SideEffects, Tx
@@ -173,9 +174,7 @@ def _causes_of(conn: Connection, deliveries: Sequence[DeliveryId]) -> list[str]:
     """Return the causes of deliveries that have one: of the others a newer one was made."""
     if not deliveries:
         return []
-    rows = select(DELIVERY.c.cause).where(
-        DELIVERY.c.id.in_(deliveries), DELIVERY.c.cause.is_not(None)
-    )
+    rows = select(DELIVERY.c.cause).where(DELIVERY.c.id.in_(deliveries), has_cause())
     return list(conn.execute(rows).scalars())
 
 

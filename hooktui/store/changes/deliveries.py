@@ -25,7 +25,7 @@ from hooktui.store.feed_items import DeliveryState, delivery_item
 from hooktui.store.queries.deliveries import deliveries_by_id, no_delivery
 from hooktui.store.queries.delivery_indexes import is_in_group
 from hooktui.store.queries.events import reasons_of
-from hooktui.store.queries.filter_sql import is_open, is_pending
+from hooktui.store.queries.filter_sql import has_cause, is_open, is_pending
 from hooktui.store.queries.hooks import hook_columns
 from hooktui.store.queries.undelivered import no_group
 from hooktui.store.tables import (
@@ -167,7 +167,7 @@ def _new_delivery(tx: Tx, row: DeliveryRow) -> int:
         DELIVERY.c.event_id == row.event_id,
         DELIVERY.c.hook_id == row.hook_id,
         DELIVERY.c.id < delivery,
-        DELIVERY.c.cause.is_not(None),
+        has_cause(),
     )
     tx.conn.execute(older.values(cause=None))
     counted = update(EVENT).where(EVENT.c.id == row.event_id)

@@ -10,7 +10,6 @@ from sqlalchemy import (
     Connection,
     and_,
     case,
-    exists,
     false,
     func,
     literal_column,
@@ -32,6 +31,7 @@ from hooktui.domain.failure_causes import HELD, SKIPPED
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.store.queries.alerts import MAX_BOUND, UNRESOLVED, AlertRecord, AlertSubject, records
 from hooktui.store.queries.engine import is_paused
+from hooktui.store.queries.expressions import has_row
 from hooktui.store.queries.hooks import first_due
 from hooktui.store.tables import ALERT, DELIVERY, HOOK, HOOK_STATE
 
@@ -169,7 +169,7 @@ def gone(
         hooks: only alerts of these.
         alerts: only these.
     """
-    in_group = exists().where(
+    in_group = select(DELIVERY.c.id).where(
         DELIVERY.c.hook_id == ALERT.c.hook_id,
         DELIVERY.c.cause == ALERT.c.cause,
         DELIVERY.c.cause.is_not(None),
@@ -177,7 +177,7 @@ def gone(
     kept = case(
         (ALERT.c.cause == SKIPPED, HOOK_STATE.c.skipped > 0),
         (ALERT.c.cause == HELD, and_(not_(HOOK.c.active), HOOK_STATE.c.waiting > 0)),
-        else_=in_group,
+        else_=has_row(in_group),
     )
     fails = HOOK_STATE.c.failed_since_success > 0
     groups = (AlertType.GAVE_UP.value, AlertType.EXPIRING.value)

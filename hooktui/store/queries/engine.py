@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import starmap
 
-from sqlalchemy import Connection, exists, func, or_, select
+from sqlalchemy import Connection, func, or_, select
 
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.ids import AccountId, HookId, floor_at, time_of
 from hooktui.domain.live_hook import LiveSecret
 from hooktui.domain.wire.server import EngineState, OpenBreaker, Pause
 from hooktui.store.live_hooks import SEALED_SECRETS, SealedSecret, live_secret
+from hooktui.store.queries.expressions import has_row
 from hooktui.store.tables import (
     CAUSE_BACKFILL,
     DELIVERY,
@@ -91,8 +92,12 @@ def signing_secrets(
 def deleted_hooks_with_backlog(conn: Connection) -> list[HookId]:
     """Return the deleted hooks with deliveries that are not cancelled, or have a cause, yet."""
     left = select(HOOK.c.id).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
-    with_cause = exists().where(DELIVERY.c.hook_id == HOOK.c.id, DELIVERY.c.cause.is_not(None))
-    left = left.where(HOOK.c.deleted_at.is_not(None), or_(HOOK_STATE.c.waiting > 0, with_cause))
+    with_cause = select(DELIVERY.c.id).where(
+        DELIVERY.c.hook_id == HOOK.c.id, DELIVERY.c.cause.is_not(None)
+    )
+    left = left.where(
+        HOOK.c.deleted_at.is_not(None), or_(HOOK_STATE.c.waiting > 0, has_row(with_cause))
+    )
     return [HookId(hook) for hook in conn.execute(left).scalars()]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, false, func, or_
+from sqlalchemy import ColumnElement, Select, and_, false, func, or_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -51,6 +51,14 @@ def is_type_or_group(column: ColumnElement[str], name: str) -> Condition:
     if "." in name:
         return column == name
     return or_(column == name, begins_with(column, f"{name}."))
+
+
+def has_row(query: Select[Any]) -> Condition:
+    """Return the condition that a correlated query finds a row.
+
+    Not with EXISTS, for which PostgreSQL may read all rows of the table at once instead.
+    """
+    return query.limit(1).scalar_subquery().is_not(None)
 
 
 def any_of(parts: Sequence[Condition]) -> Condition:

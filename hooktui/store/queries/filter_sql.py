@@ -76,8 +76,7 @@ def has_status(name: str) -> Condition:
     if name == WAITING:
         return and_(is_open(), not_(has_status(HELD)))
     if name == RETRYING:
-        # Not as in the index of undelivered deliveries, most of which may have given up.
-        return and_(is_open(), func.coalesce(DELIVERY.c.cause, "") != "")
+        return and_(is_open(), has_cause())
     if name == UNDELIVERED:
         return is_undelivered()
     if name == Outcome.INTERRUPTED:
@@ -98,6 +97,14 @@ def is_pending() -> Condition:
 def is_undelivered() -> Condition:
     """Return the condition of ``status:undelivered``, which is that of a partial index."""
     return DELIVERY.c.cause.is_not(None)
+
+
+def has_cause() -> Condition:
+    """Return the same condition for rows that another index finds.
+
+    That of undelivered deliveries may hold many more, most of which have given up.
+    """
+    return func.coalesce(DELIVERY.c.cause, "") != ""
 
 
 def has_any_status(*statuses: DeliveryStatus) -> Condition:

@@ -30,6 +30,7 @@ from hooktui.domain.replays import (
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import Replay, ReplayHook, ReplayProgress, ReplaySelection
 from hooktui.store.queries.engine import is_paused
+from hooktui.store.queries.expressions import has_row
 from hooktui.store.queries.pace import Pace
 from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
 from hooktui.store.queries.replay_candidates import first_cursor
@@ -356,7 +357,7 @@ def hooks_to_replay(
     if mode is ReplayMode.FAILED:
         has_cause = DELIVERY.c.cause.is_not(None) if cause is None else DELIVERY.c.cause == cause
         undelivered = select(DELIVERY.c.id).where(DELIVERY.c.hook_id == HOOK.c.id, has_cause)
-        hooks = hooks.where(undelivered.exists())
+        hooks = hooks.where(has_row(undelivered))
     else:
         hooks = hooks.where(HOOK.c.active)
     hooks = hooks.order_by(HOOK.c.id).limit(MAX_HOOKS + 1)
