@@ -31,6 +31,15 @@ async def test_the_keys_stand_at_the_bottom_however_little_there_is_to_say(tmp_p
         assert app.screen.query_one(KeyLine).region.bottom == 24
 
 
+# Red while such a notice was dropped, as that of a command whose screen was closed before its end.
+async def test_a_notice_that_comes_before_its_screen_is_drawn_is_shown(open_console):
+    async with open_console() as console:
+        await console.shows("No hooks yet")
+        console.app.push_screen(TokenForm())
+        console.app.notice("1 of 3 deliveries cancelled", "warn")
+        await console.shows("New token", "1 of 3 deliveries cancelled")
+
+
 # Red while the notes of wrong fields pushed the status and the keys out.
 async def test_the_form_of_a_token_shows_wrong_fields_on_the_smallest_terminal(tmp_path):
     app = ConsoleApp(ConsoleOptions(connect=str(tmp_path / "none.sock")), environ={})

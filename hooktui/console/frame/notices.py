@@ -20,7 +20,8 @@ NOTICE_S: Final = {"good": 5.0, "plain": 5.0, "warn": 9.0, "bad": 15.0}
 class Notices:
     """Shows notices in the status line of one screen.
 
-    A notice hides the work in progress until the notice expires.
+    A notice hides the work in progress until the notice expires. One that comes before the screen
+    is mounted is shown once it is.
     """
 
     def __init__(self, screen: Screen[Any]) -> None:
@@ -28,6 +29,15 @@ class Notices:
         self._shown = 0  # counts notices: a timer removes only its own one
         self._works: list[str] = []
         self._shows_work = False
+        self._early: tuple[str, Severity] | None = None
+
+    def begin(self) -> None:
+        """Show what came before the screen was mounted: the last notice, else the work."""
+        early, self._early = self._early, None
+        if early is not None:
+            self.show(*early)
+        elif self._works:
+            self._show_work()
 
     @property
     def work(self) -> str:
@@ -57,6 +67,7 @@ class Notices:
         """Show a notice. ``text`` may be untrusted."""
         lines = self._lines()
         if not lines:
+            self._early = text, severity
             return
         for line in lines:
             line.notify_line(text, severity)

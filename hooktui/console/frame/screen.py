@@ -264,6 +264,7 @@ class ConsoleScreen(Screen[None]):
         self.load_state(self.shell.session.of(self.HEADING, self._account))
         self.refresh_frame()
         self.set_interval(TIMES_S, self._refresh_times)
+        self.notices.begin()
         self._has_begun = True
 
     @property
