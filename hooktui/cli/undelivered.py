@@ -18,7 +18,13 @@ from hooktui.domain.errors import NotFound
 from hooktui.domain.failure_causes import HELD, SKIPPED
 from hooktui.domain.text import counted
 from hooktui.domain.wire.pages import Page
-from hooktui.domain.wire.undelivered import ChangedGroup, GaveUp, UndeliveredGroup, UndeliveredPage
+from hooktui.domain.wire.undelivered import (
+    NOT_GIVEN_UP,
+    ChangedGroup,
+    GaveUp,
+    UndeliveredGroup,
+    UndeliveredPage,
+)
 
 app = App(name="undelivered", help="List, acknowledge, snooze and give up undelivered events.")
 
@@ -145,6 +151,8 @@ def give_up(hook: Number, cause: str, /, *, yes: bool = False, context: Context)
     done = _give_up_until(context, group, group.newest_at)
     if context.json:
         context.out.json(fields_without("next", done))
+    elif not done.given_up and not done.cancelled:
+        context.out.line(f"gave up nothing: {NOT_GIVEN_UP}")
     else:
         context.out.line(
             f"gave up {counted(done.given_up, 'event')} and cancelled"

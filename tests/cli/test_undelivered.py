@@ -9,6 +9,7 @@ import pytest
 
 from hooktui.domain.filters.parser import parse
 from hooktui.domain.filters.terms import TimeBound
+from hooktui.domain.wire.undelivered import NOT_GIVEN_UP
 from tests.support.scripted_server import DELIVERY, answer, page, problem
 
 GROUP = {
@@ -95,6 +96,13 @@ def test_a_group_is_given_up_to_its_newest_event(run, server):
         {"until": GROUP["newest_at"]},
         {"until": GROUP["newest_at"], "after": "dlv_01JDG3R8Z4000"},
     ]
+
+
+def test_a_group_that_is_being_sent_is_not_given_up(run, server):
+    # Red when it says that 0 events were given up, without a reason.
+    server.will(groups(GROUP), answer({"given_up": 0, "cancelled": 0, "next": None}))
+    result = run("undelivered", "give-up", "3", "http_5xx", "--yes")
+    assert (result.code, result.out) == (0, f"gave up nothing: {NOT_GIVEN_UP}\n")
 
 
 def test_giving_up_asks_first(run, server):

@@ -8,6 +8,7 @@ from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.deliveries.undelivered_screen import UndeliveredScreen
 from hooktui.console.events.events_screen import EventsScreen
 from hooktui.console.replays.replay_form import ReplayForm
+from hooktui.domain.wire.undelivered import NOT_GIVEN_UP
 from tests.console.client import Client
 from tests.console.command_scene import USER, Scene, staged
 from tests.console.gate import says
@@ -164,6 +165,22 @@ async def test_a_group_is_given_up_after_a_question_that_starts_on_cancel(
         await scene.console.shows("1 delivery cancelled")
         await scene.console.shows("No undelivered events.")
         assert scene.status_of(scene.waiting) == "cancelled"
+
+
+# Red when it says that 0 events were given up, without a reason.
+async def test_a_group_that_is_being_sent_is_not_given_up(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        await on_group(scene, "http_5xx")
+        receiver.released.clear()
+        try:
+            scene.ask(calls.resend_delivery(scene.waiting.id))
+            await scene.console.until(lambda: scene.status_of(scene.waiting) == "sending")
+            await scene.console.press("d")
+            await scene.console.shows("Give up hook")
+            await scene.console.press("y")
+            await scene.console.shows(NOT_GIVEN_UP)
+        finally:
+            receiver.released.set()
 
 
 # Red when an older server, which lacks the view, is reported as a thing that was not found.

@@ -24,7 +24,7 @@ from hooktui.domain.roles import Need
 from hooktui.domain.text import counted
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import ReplaySelection
-from hooktui.domain.wire.undelivered import UndeliveredGroup, UndeliveredPage
+from hooktui.domain.wire.undelivered import NOT_GIVEN_UP, UndeliveredGroup, UndeliveredPage
 
 
 class UndeliveredScreen(ListScreen[UndeliveredGroup]):
@@ -142,6 +142,9 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
             given_up, cancelled = given_up + done.given_up, cancelled + done.cancelled
             after = done.next
             if after is None:
+                if not given_up and not cancelled:
+                    self.notice(f"{name}: {NOT_GIVEN_UP}", "warn")
+                    break
                 words = f"{counted(given_up, 'event')} given up"
                 if cancelled:
                     words += f", {counted(cancelled, 'delivery')} cancelled"

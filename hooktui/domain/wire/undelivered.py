@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.failure_causes import cause_of
@@ -116,6 +117,10 @@ class GaveUp:
     given_up: int
     cancelled: int
     next: str | None = None
+
+
+NOT_GIVEN_UP: Final = "its events are being sent, or changed meanwhile; list it again"
+"""Why a call gave nothing up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
