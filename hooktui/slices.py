@@ -5,7 +5,7 @@ generator that yields after a few milliseconds at most. `in_slices` runs such st
 loop, `hooktui.store.queries.pace` in queries.
 
 Of many short operations, `LoopTurns` lets only some begin in one pass of the event loop. What looks
-for work again and again can be woken earlier: `wait_at_most`.
+for work again and again can be woken earlier: `wait_at_most`, and ended: `end_tasks`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Generator, Hashable
+from collections.abc import AsyncIterator, Callable, Generator, Hashable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
 T = TypeVar("T")
@@ -95,6 +95,14 @@ async def take_turn(*keys: Hashable) -> AsyncIterator[None]:
             lock = _locks.setdefault((loop, key), asyncio.Lock())
             await held.enter_async_context(lock)
         yield
+
+
+async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait until they have ended; their errors are dropped."""
+    tasks = list(tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def wait_at_most(event: asyncio.Event, most_s: float) -> None:

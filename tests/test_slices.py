@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from hooktui.domain.json_text import Steps
-from hooktui.slices import LoopTurns, in_slices
+from hooktui.slices import LoopTurns, end_tasks, in_slices
 from tests.support.waiting import LIMIT_S
 
 
@@ -165,3 +165,30 @@ async def test_without_operations_nothing_is_left_in_the_loop() -> None:
         await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert turns._begun == 0
+
+
+async def test_tasks_have_ended_when_their_end_was_awaited_whatever_they_raise() -> None:
+    # Red when it returns after the cancel alone, or passes on what a task raises.
+    ended: list[str] = []
+
+    async def cleans_up() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append("cleaned up")
+
+    async def fails() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("failed")
+            raise OSError
+
+    running = {asyncio.create_task(cleans_up()), asyncio.create_task(fails())}
+    for task in running:
+        task.add_done_callback(running.discard)  # the set changes while its tasks end
+    await asyncio.sleep(0)
+    await end_tasks(running)
+    assert sorted(ended) == ["cleaned up", "failed"]
+    assert not running

@@ -26,6 +26,7 @@ from hooktui.domain.roles import Actor, Role
 from hooktui.domain.wire.diagnosis import Check, ConnectionFindings, ProgressCallback
 from hooktui.domain.wire.events import Catalogue
 from hooktui.domain.wire.hooks import HookPace
+from hooktui.slices import end_tasks
 from hooktui.store import queries
 from hooktui.store.base import Store
 from hooktui.store.contract import Acceptance, NewEvent
@@ -174,9 +175,7 @@ async def tasks_of(
     try:
         yield tasks
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(tasks)
 
 
 async def check_account(service: Service, account: AccountId | None) -> None:

@@ -44,7 +44,7 @@ from hooktui.domain.rates import ThroughputMeter
 from hooktui.domain.text import counted
 from hooktui.domain.wire.hooks import HookPace
 from hooktui.loop_watch import WATCH
-from hooktui.slices import in_slices
+from hooktui.slices import end_tasks, in_slices
 from hooktui.store.base import Store
 from hooktui.store.contract import (
     Acceptance,
@@ -156,17 +156,13 @@ class Engine:
         self._next.clear()
         if self._late_timer is not None:
             self._late_timer.cancel()
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await end_tasks(self._loops)
         if unsent:
             await self._unsent.release(unsent)
         await asyncio.gather(*self._returns)
         if self._attempts:
             _, late = await asyncio.wait(set(self._attempts), timeout=STOP_IN_FLIGHT_S)
-            for attempt in late:
-                attempt.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await end_tasks(late)
         await self._unsent.stop()
         failpoints.hit("while_stopping")
         await self._recorder.stop(within_s=STOP_IN_FLIGHT_S)

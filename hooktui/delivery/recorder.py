@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from hooktui import failpoints
 from hooktui.domain.errors import HooktuiError, log_failure
 from hooktui.domain.text import counted
-from hooktui.slices import wait_at_most
+from hooktui.slices import end_tasks, wait_at_most
 from hooktui.store.base import Store
 from hooktui.store.contract import AttemptResult, ClaimedDelivery
 
@@ -83,8 +83,7 @@ class Recorder:
             unwritten = counted(len(self._waiting), "result")
             _log.error("%s could not be written before the stop", unwritten)
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end_tasks([self._task])
 
     async def _run(self) -> None:
         while True:

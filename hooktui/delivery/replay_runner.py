@@ -14,7 +14,7 @@ from hooktui.delivery.replay_run import ReplayRun
 from hooktui.domain.errors import HooktuiError, log_failure
 from hooktui.domain.ids import HookId
 from hooktui.domain.replays import LEASE_MS
-from hooktui.slices import wait_at_most
+from hooktui.slices import end_tasks, wait_at_most
 from hooktui.store import changes, queries
 from hooktui.store.base import Store
 
@@ -46,10 +46,7 @@ class ReplayRunner:
         """End all steps, and give the replays to other servers."""
         if self._task is None:
             return
-        tasks = [self._task, *self._tasks.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks([self._task, *self._tasks.values()])
         if self._tasks:
             with contextlib.suppress(HooktuiError):  # the leases end by themselves
                 await self._store.write(changes.release_replays, self._store.token)
@@ -109,12 +106,9 @@ class ReplayRunner:
 
     async def _end_runs(self, replays: Set[int]) -> None:
         """End the runs of replays that were free meanwhile: what they know may have changed."""
-        ended = []
         for identity in replays:
-            ended.append(self._tasks.pop(identity))
             del self._runs[identity]
-            ended[-1].cancel()
-        await asyncio.gather(*ended, return_exceptions=True)
+        await end_tasks([self._tasks.pop(identity) for identity in replays])
 
     async def _renew(self) -> None:
         if monotonic() - self._renewed_s >= _RENEW_EVERY_S:

@@ -16,6 +16,8 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Self
 
+from hooktui.slices import end_tasks
+
 
 class Behaviour(StrEnum):
     """The behaviour of a receiver; also its path."""
@@ -116,9 +118,7 @@ class Receiver:
     async def __aexit__(self, *_: object) -> None:
         if self._server is not None:
             self._server.close()
-        for task in self._serving:
-            task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
+        await end_tasks(self._serving)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -22,6 +22,7 @@ from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import AccountId, DeliveryId, HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.domain.wire.server import DatabaseInfo, Disk, RetentionDays, ServerInfo
+from hooktui.slices import end_tasks
 from hooktui.store import feed
 from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.changes.alert_look import (
@@ -331,12 +332,6 @@ class Store(ABC):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _end_tasks(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
     async def _continue_changes(self) -> None:
         """Do the rest of changes that were not finished when the last server ended."""
         for hook in await self.own_read(engine.deleted_hooks_with_backlog):
@@ -560,7 +555,7 @@ class Store(ABC):
             return
         self._closed = True
         self._wake()
-        await self._end_tasks()
+        await end_tasks(self._tasks)
         await self._disconnect()
 
     @abstractmethod

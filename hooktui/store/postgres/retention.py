@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from hooktui.domain.errors import Unavailable
+from hooktui.slices import end_tasks
 from hooktui.store.base import Store, repeat
 from hooktui.store.changes.alerts import count_expired
 from hooktui.store.contract import Purged
@@ -155,9 +156,7 @@ class RetentionWorker:
                 for task in ended:
                     task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(tasks)
 
     async def _trim_again(self) -> None:
         rounds = 0
