@@ -18,8 +18,7 @@ _CREDENTIALS: Final = ("etc", "run", "usr/local/lib", "usr/lib")
 START_SERVICE: Final = "systemctl start hooktui"
 STOP_SERVICE: Final = "systemctl stop hooktui"
 RESTART_SERVICE: Final = "systemctl restart hooktui"
-SQLITE_URL: Final = "sqlite:///"
-"""What the address of a SQLite database begins with; its path follows."""
+_SQLITE_URL: Final = "sqlite:///"
 POSTGRES_LEASE: Final = "hooktui.lease"
 """The file that a server on PostgreSQL leaves in its home: the token of its leases."""
 
@@ -152,6 +151,14 @@ def paths_of(environ: Mapping[str, str], *, system_installed: bool = False) -> I
     return paths
 
 
+def sqlite_file(address: str | None) -> Path | None:
+    """Return the file of a database whose address is ``sqlite:///PATH``; None: another address."""
+    if address is None or not address.startswith(_SQLITE_URL):
+        return None
+    path = address.removeprefix(_SQLITE_URL)
+    return Path(path) if path else None
+
+
 def with_absolute_paths(environ: Mapping[str, str]) -> Mapping[str, str]:
     """Return an environment whose paths still mean the same in another working folder."""
     changed = {
@@ -159,9 +166,9 @@ def with_absolute_paths(environ: Mapping[str, str]) -> Mapping[str, str]:
         for name in ("HOOKTUI_HOME", "HOOKTUI_SOCKET")
         if environ.get(name) and not Path(environ[name]).is_absolute()
     }
-    begin, url, database = environ.get("HOOKTUI_DATABASE_URL", "").partition(SQLITE_URL)
-    if url and database and not begin and not Path(database).is_absolute():
-        changed["HOOKTUI_DATABASE_URL"] = f"{SQLITE_URL}{Path(database).absolute()}"
+    database = sqlite_file(environ.get("HOOKTUI_DATABASE_URL"))
+    if database is not None and not database.is_absolute():
+        changed["HOOKTUI_DATABASE_URL"] = f"{_SQLITE_URL}{database.absolute()}"
     return {**environ, **changed} if changed else environ
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hooktui.api.peer_credentials import PeerCredentials, origin_of
 from hooktui.domain.errors import Refused
-from hooktui.domain.paths import SQLITE_URL, InstallPaths
+from hooktui.domain.paths import InstallPaths, sqlite_file
 from hooktui.domain.roles import Actor, Role
 from hooktui.homes import make_home
 from hooktui.installation import find_paths
@@ -38,16 +38,13 @@ def sqlite_home(
     settings = load(where.config, environ)
     arm_failpoints(environ)
     hold_variable(environ)
-    url = settings.database_url or ""
-    database = where.database
-    if url.startswith(SQLITE_URL) and url != SQLITE_URL:
-        database = Path(url.removeprefix(SQLITE_URL))
-    elif url and not any_database:
+    named = sqlite_file(settings.database_url)
+    if named is None and settings.database_url and not any_database:
         raise Refused(
             "this command works on a SQLite file, but HOOKTUI_DATABASE_URL names none;"
             " for PostgreSQL use pg_dump and pg_restore"
         )
-    return where.absolute(database), settings
+    return where.absolute(named or where.database), settings
 
 
 def user_name(uid: int) -> str:

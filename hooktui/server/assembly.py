@@ -22,7 +22,7 @@ from hooktui.domain.clock import now_ms, steady_ms, to_rfc3339
 from hooktui.domain.errors import UnsafeHome
 from hooktui.domain.file_budget import FileBudget, share_files
 from hooktui.domain.machine import condition_of
-from hooktui.domain.paths import POSTGRES_LEASE, SQLITE_URL, InstallPaths
+from hooktui.domain.paths import POSTGRES_LEASE, InstallPaths, sqlite_file
 from hooktui.domain.wire.events import Catalogue
 from hooktui.domain.wire.server import RetentionDays
 from hooktui.homes import correct_modes, make_home, refuse_unsafe
@@ -304,10 +304,11 @@ def absolute(where: InstallPaths, settings: Settings) -> InstallPaths:
     url = settings.database_url
     database = where.database
     if url is not None and settings.postgres_url is None:
-        if not url.startswith(SQLITE_URL) or not url.removeprefix(SQLITE_URL):
+        named = sqlite_file(url)
+        if named is None:
             raise BadSettings(
                 "the database address must be sqlite:///PATH (four slashes for an absolute path)"
                 " or postgresql://USER:PASSWORD@HOST:PORT/NAME"
             )
-        database = Path(url.removeprefix(SQLITE_URL))
+        database = named
     return where.absolute(database)
