@@ -58,6 +58,20 @@ async def test_what_matters_most_is_seen_at_every_size(open_console, client, rec
         await console.shows("retrying", f"{hook} billing", "job.failed", "500")
 
 
+# Red while a long filter cut off how many deliveries a command would act on.
+async def test_a_long_filter_leaves_the_number_of_marks_in_the_heading(
+    open_console, client: Client, receiver: Receiver
+):
+    three_retrying(client, receiver)
+    async with open_console(size=(80, 24)) as console:
+        await console.press("8")
+        await console.shows("3 deliveries")
+        console.app.screen.filter.apply("status:pending cause:http_5xx event:job.failed")
+        await console.shows("filter: status:pending")
+        await console.press("ctrl+a")
+        await console.shows("3 marked (all that match)")
+
+
 async def test_all_that_match_become_single_marks_if_they_are_few(
     open_console, client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ):

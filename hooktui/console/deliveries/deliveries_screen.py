@@ -73,8 +73,8 @@ class DeliveriesScreen(ListScreen[Delivery]):
         )
 
     def more_heading(self) -> StyledLine:
-        """Return the filter and the number of marked rows."""
-        return (*super().more_heading(), *self.rows.heading())
+        """Return the number of marked rows, and the filter, which may be cut."""
+        return (*self.rows.heading(), *super().more_heading())
 
     # -- the filter
 

@@ -114,7 +114,7 @@ class HookScreen(ConsoleScreen):
             listing = self.listing
             if listing.loaded:
                 left.append((f"{dot}{listing.counted('delivery')}", "plain"))
-            left += [*self.filter.heading(), *self.rows.heading()]
+            left += [*self.rows.heading(), *self.filter.heading()]
         return left
 
     def compose_body(self) -> ComposeResult:

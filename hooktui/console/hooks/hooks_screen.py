@@ -200,7 +200,7 @@ class HooksScreen(ListScreen[Hook]):
                 left.append((f"{dot}{sure}{broken:,} failing", "bad"))
             if off:
                 left.append((f"{dot}{least}{off} disabled", "quiet"))
-        return [*left, *self.filter.heading(), *self.rows.heading()]
+        return [*left, *self.rows.heading(), *self.filter.heading()]
 
     # -- commands
 
