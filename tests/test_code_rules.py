@@ -1,5 +1,6 @@
 """Rules of the code: style, types, imports, file sizes, and nothing of a machine in a commit."""
 
+import ast
 import re
 import shutil
 import subprocess
@@ -50,6 +51,31 @@ def test_a_file_states_its_purpose_and_is_short(path):
     assert text.startswith('"""'), "a file begins with a docstring that states its purpose"
     assert text.count("\n") <= 700, "one task per file: split it"
     assert path.stem not in VAGUE, f"{path.stem} says nothing"
+
+
+def _coroutines_of_exclusive_workers(source: str) -> list[str]:
+    """Return the coroutines that are passed to a worker which a later one replaces."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return [
+        ast.unparse(call.args[0])
+        for call in calls
+        if isinstance(call.func, ast.Attribute)
+        and call.func.attr == "run_worker"
+        and any(keyword.arg == "exclusive" for keyword in call.keywords)
+        and isinstance(call.args[0], ast.Call)
+    ]
+
+
+def test_a_worker_that_is_replaced_gets_a_function():
+    # Red when it gets a coroutine: one that is replaced before it begins is never awaited, and
+    # Python says so on the terminal of the user.
+    assert _coroutines_of_exclusive_workers("run.run_worker(read(), exclusive=True)") == ["read()"]
+    found = {
+        str(path.relative_to(ROOT)): coroutines
+        for path in SOURCES
+        if (coroutines := _coroutines_of_exclusive_workers(path.read_text()))
+    }
+    assert found == {}
 
 
 def test_nothing_of_a_machine_or_a_registry_is_committed():

@@ -252,7 +252,8 @@ class ConsoleApp(RestrictedMode):
 
     def switch_account(self, number: int) -> None:
         """Switch to another account in a worker of the app; a later switch replaces this one."""
-        self.run_worker(self.use_account(number), name="account", group="account", exclusive=True)
+        switch = partial(self.use_account, number)
+        _: Worker[None] = self.run_worker(switch, group="account", exclusive=True)
 
     def _connection_changed(self, state: ConnectionState, problem: HooktuiError | None) -> None:
         """Show the new connection state; exit with code 4 if the server denies access."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from textual.worker import Worker
+
 from hooktui.client import calls
 from hooktui.console.access.token_form import TokenForm
 from hooktui.console.access.token_text import token_columns
@@ -63,7 +65,7 @@ class TokensScreen(ListScreen[Token]):
             self._read_again()
 
     def _read_again(self) -> None:
-        self.run_worker(self.listing.reload(), group="resume", exclusive=True)
+        _: Worker[None] = self.run_worker(self.listing.reload, group="resume", exclusive=True)
 
     def on_windowed_list_opened(self) -> None:
         """Show a notice, because a token has no screen to open."""

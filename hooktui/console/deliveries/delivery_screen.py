@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from textual.app import ComposeResult
+from textual.worker import Worker
 
 from hooktui.client import calls
 from hooktui.console.deliveries.actions import DeliveryActions
@@ -113,7 +114,7 @@ class DeliveryScreen(ConsoleScreen):
     def begin(self) -> None:
         """Set up the screen, and load the delivery."""
         super().begin()
-        self.run_worker(self._read(), name="delivery", group="delivery", exclusive=True)
+        _: Worker[None] = self.run_worker(self._read, group="delivery", exclusive=True)
 
     @property
     def document(self) -> DocumentView:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from textual.app import ComposeResult
+from textual.worker import Worker
 
 from hooktui.client import calls
 from hooktui.console.events.text import decision_columns, decision_reason, outcomes
@@ -98,7 +99,7 @@ class EventScreen(ConsoleScreen):
     def begin(self) -> None:
         """Set up the screen, and load the event and its decisions."""
         super().begin()
-        self.run_worker(self._read(), name="event", group="event", exclusive=True)
+        _: Worker[None] = self.run_worker(self._read, group="event", exclusive=True)
 
     @property
     def document(self) -> DocumentView:
@@ -151,7 +152,7 @@ class EventScreen(ConsoleScreen):
     def on_screen_resume(self) -> None:
         """Reload the event: a resend may have created deliveries meanwhile."""
         if self.event is not None:
-            self.run_worker(self._read(), name="event", group="event", exclusive=True)
+            _: Worker[None] = self.run_worker(self._read, group="event", exclusive=True)
 
     def on_windowed_list_moved(self) -> None:
         """Show the full reason of the decision for the hook under the cursor."""

@@ -180,7 +180,7 @@ class DiagnosisScreen(ConsoleScreen):
         self._steps, self._step = [], None
         self._draw_phases(Phases())  # clears those of the previous run, as the next line does
         self.query_one(DocumentView).show(())
-        self._run = self.run_worker(self._ask(), group="diagnosis", exclusive=True)
+        self._run = self.run_worker(self._ask, group="diagnosis", exclusive=True)
         self._draw_progress()
 
     async def _ask(self) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Final, cast
 
 from rich.cells import cell_len, set_cell_size
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.worker import Worker
 
 from hooktui.client import calls
 from hooktui.console.formatting import moment
@@ -82,7 +84,8 @@ class DryRunLines(Vertical):
             return
         self.title.summarise("testing with the latest events …")
         self.add_class("-some")
-        self.run_worker(self._ask(hook, *requested), name=_GROUP, group=_GROUP, exclusive=True)
+        ask = partial(self._ask, hook, *requested)
+        _: Worker[None] = self.run_worker(ask, group=_GROUP, exclusive=True)
 
     async def _ask(self, hook: Hook | None, events: Sequence[str], filter_text: str | None) -> None:
         await asyncio.sleep(TYPED_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from textual.app import ComposeResult
+from textual.worker import Worker
 
 from hooktui.client import calls
 from hooktui.console.frame.parts import acts_on
@@ -79,7 +80,7 @@ class ReplayScreen(ConsoleScreen):
 
     def _read_running(self) -> None:
         if self.replay is not None and self.replay.state == RUNNING and self.app.screen is self:
-            self.run_worker(self._read(), name="replay", group="replay", exclusive=True)
+            _: Worker[None] = self.run_worker(self._read, group="replay", exclusive=True)
 
     async def _read(self) -> None:
         try:
@@ -97,7 +98,7 @@ class ReplayScreen(ConsoleScreen):
         if self.query("#head"):
             self.refresh_times()
             self.refresh_frame()
-            self.run_worker(self._hooks.reload(), name="hooks", group="hooks", exclusive=True)
+            _: Worker[None] = self.run_worker(self._hooks.reload, group="hooks", exclusive=True)
 
     def refresh_times(self) -> None:
         """Redraw the summary."""
