@@ -4,8 +4,8 @@ Computations whose cost a caller controls are written as steps (`hooktui.domain.
 generator that yields after a few milliseconds at most. `in_slices` runs such steps in the event
 loop, `hooktui.store.queries.pace` in queries.
 
-Of many short operations, `LoopTurns` lets only some begin in one pass of the event loop. What looks
-for work again and again can be woken earlier: `wait_at_most`, and ended: `end_tasks`.
+Of many short operations, `LoopTurns` lets only some begin in one pass of the event loop. A task
+that looks for work repeatedly can be woken early with `wait_at_most`, and stopped with `end_tasks`.
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ def paths_of(environ: Mapping[str, str], *, system_installed: bool = False) -> I
 
 
 def sqlite_file(address: str | None) -> Path | None:
-    """Return the file of a database whose address is ``sqlite:///PATH``; None: another address."""
+    """Return the file that an address ``sqlite:///PATH`` names; None for any other address."""
     if address is None or not address.startswith(_SQLITE_URL):
         return None
     path = address.removeprefix(_SQLITE_URL)

@@ -20,8 +20,8 @@ NOTICE_S: Final = {"good": 5.0, "plain": 5.0, "warn": 9.0, "bad": 15.0}
 class Notices:
     """Shows notices in the status line of one screen.
 
-    A notice hides the work in progress until the notice expires. One that comes before the screen
-    is mounted is shown once it is.
+    A notice hides the work in progress until the notice expires. A notice that comes before the
+    screen is mounted is shown as soon as it is.
     """
 
     def __init__(self, screen: Screen[Any]) -> None:

@@ -119,7 +119,7 @@ class GaveUp:
     next: str | None = None
 
 
-NOT_GIVEN_UP: Final = "its events are being sent, or changed meanwhile; list it again"
+NOT_GIVEN_UP: Final = "its events are being sent or have changed since; list the group again"
 """Why a call gave nothing up."""
 
 
