@@ -21,6 +21,7 @@ from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import Planning
 from hooktui.store.tx import SideEffects
 
+_SENDING = DeliveryStatus.SENDING.value
 _TRIGGERS = {trigger.value: trigger for trigger in Trigger}
 
 
@@ -49,7 +50,7 @@ def claimed_delivery(row: Sequence[Any], number: int, body: bytes | None) -> Cla
 def note_claimed(notes: SideEffects, claims: Iterable[ClaimedDelivery]) -> None:
     """Add claimed deliveries to the change feed."""
     for claim in claims:
-        state = DeliveryState(DeliveryStatus.SENDING.value, claim.number)
+        state = DeliveryState(_SENDING, claim.number)
         notes.feed.append(delivery_item(claim.account, claim.hook, claim.delivery, state))
 
 
