@@ -137,7 +137,8 @@ class CommandContext:
         try:
             return open(name, "rb")  # noqa: PTH123 - the caller closes it
         except (OSError, ValueError) as error:
-            raise UsageError(f"cannot read {name}: {reason(error)}") from error
+            hint = "; to send JSON itself, write it to stdin" if "{" in name or "[" in name else ""
+            raise UsageError(f"cannot read {name}: {reason(error)}{hint}") from error
 
     def secret_value(self, option: str, text: str) -> str:
         """Return a value that may be given as ``@FILE`` or ``-`` (stdin); one line break is cut.

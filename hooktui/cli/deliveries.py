@@ -237,7 +237,7 @@ def cancel(
 
 def _cancel_matching(context: CommandContext, filter_: str, *, yes: bool) -> None:
     if not filter_.strip():
-        _cancel_until(context, filter_, "0s")  # refused, with the reason
+        raise UsageError("--filter is empty; status:pending cancels all that is pending")
     filter_ = _at_one_time(filter_)
     q = f"{filter_} status:pending"
     pages = pages_of(context, partial(calls.list_deliveries, context.account, q=q), limit=1)

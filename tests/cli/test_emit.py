@@ -31,6 +31,13 @@ def test_stdin_is_the_default(run, server, file):
     assert result.json == accepted()
 
 
+@pytest.mark.parametrize("json", ['{"id": 1}', " [1]"])
+def test_json_in_place_of_a_file_is_told_the_way_to_send_it(run, server, json):
+    result = run("emit", "job.failed", json)
+    assert (result.code, server.asked) == (2, [])
+    assert "write it to stdin" in result.err
+
+
 def test_it_is_said_when_nobody_gets_the_event(run, server):
     server.will(answer(accepted(deliveries=0), 202))
     assert "no hook" in run("emit", "job.failed", stdin=b"{}").err
