@@ -82,6 +82,15 @@ def time_of(identity: int) -> int:
     return identity >> (_COUNTER_BITS + _SERVER_BITS)
 
 
+def stored_before(identity: int, later: int) -> bool:
+    """Return whether an id was certainly stored before another, whatever the clocks were.
+
+    Ids of one server increase; a minute is more than its transactions overlap.
+    """
+    same_server = (identity ^ later) >> _COUNTER_BITS & MAX_SERVER_NUMBER == 0
+    return same_server and time_of(identity) + _AHEAD_MS < time_of(later)
+
+
 def floor_at(ms: int) -> int:
     """Return the smallest id of a time, which turns times into ranges of ids.
 

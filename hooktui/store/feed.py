@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 import msgspec
@@ -18,7 +19,7 @@ from hooktui.domain.alerts import AlertState
 from hooktui.domain.clock import optional_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import Refused
-from hooktui.domain.ids import AccountId, decode
+from hooktui.domain.ids import AccountId, decode, stored_before
 from hooktui.domain.wire.deliveries import Attempt, Delivery
 from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.hooks import Hook
@@ -125,8 +126,10 @@ def read_tail(
 ) -> FeedItemPage:
     """Return the newest ``limit`` changes before a position that pass, oldest first.
 
-    Without a position, these are the newest of all. ``next`` is the position after them.
+    Without a position, these are the newest of all. ``next`` is the position after them. A search
+    for ids ends at an event that was stored before all of them.
     """
+    ids = _integers(feed_filter.ids or ()) if feed_filter is not None else ()
     oldest, end = _bounds(conn)
     newest = Position(end, 0) if before is None else before
     if newest > Position(end, 0):
@@ -141,15 +144,27 @@ def read_tail(
             break
         lines = [line for line in _lines(reversed(rows)) if line.at < position]
         lines.reverse()
-        behind = page.search(lines)
-        if behind is None or behind == lines[-1].behind:
-            position = Position(rows[-1][0], 0)
+        wanted = list(takewhile(lambda line: not _precedes(line.item, ids), lines))
+        behind = page.search(wanted)
+        if behind is None or behind == wanted[-1].behind:
+            position = Position(rows[-1][0] if len(wanted) == len(lines) else oldest, 0)
         else:
             position = _begin_of(behind)
     items = tuple(reversed(page.items))
     if position <= Position(oldest, 0):
         return FeedItemPage(items, str(newest))
     return FeedItemPage(items, str(newest), before=str(position), searched_to_ms=page.at_ms)
+
+
+def _integers(ids: Sequence[str]) -> list[int]:
+    return [decode("evt" if each.startswith("evt_") else "dlv", each) for each in ids]
+
+
+def _precedes(item: Sequence[object], ids: Sequence[int]) -> bool:
+    """Return whether an item is an event that was stored before all of some ids."""
+    if not ids or item[0] != items.EVENT:
+        return False
+    return all(stored_before(_integer(item[2]), each) for each in ids)
 
 
 def position_of(item: FeedItem) -> Position:

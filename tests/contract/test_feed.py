@@ -312,6 +312,39 @@ async def test_a_search_for_ids_reads_only_what_has_them(
     assert len(read) == 2
 
 
+async def test_a_search_for_ids_from_the_end_stops_before_older_events(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red when the whole feed is read for a new event, or the search stops too early."""
+    store = opened.store
+    hook = await make_hook(store)
+    accepted = []
+    for _ in range(6):
+        accepted += await emit(store)
+        for job in await store.claim(HookId(hook.id), 10):
+            await store.record([result_of(job, opened.clock, 200)])
+        opened.clock.advance(90)
+    whole = (await store.feed(None, 1000)).items
+    read: list[int] = []
+    monkeypatch.setattr(feed, "_ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(feed, "_rows", partial(counted, read, feed._rows))
+    for age, event in enumerate(reversed(accepted), 1):
+        read.clear()
+        wanted = encode("evt", event.id)
+        page = await store.feed_tail(99, None, FeedFilter(all_pass, (wanted,)))
+        expected = [item.behind for item in whole if wanted in ids_of(item)]
+        assert [item.behind for item in page.items] == expected
+        assert page.before is None
+        assert max(read) <= 3 * (age + 1)
+
+
+def counted(read: list[int], query: Callable, *arguments: object) -> Sequence[object]:
+    """Run a query of rows, and note how many have been read."""
+    rows = query(*arguments)
+    read.append(len(rows) + (read[-1] if read else 0))
+    return rows
+
+
 def ids_of(item: FeedItem) -> tuple[str, ...]:
     """Return the ids of the event and the delivery that a change is about."""
     match item.kind:

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooktui.domain.errors import Unavailable
-from hooktui.domain.ids import MAX_SERVER_NUMBER, IdClock, decode, encode, floor_at, time_of
+from hooktui.domain.ids import (
+    MAX_SERVER_NUMBER,
+    IdClock,
+    decode,
+    encode,
+    floor_at,
+    stored_before,
+    time_of,
+)
 
 IDENTITIES = st.integers(0, (1 << 63) - 1)
 TIMES = st.lists(st.integers(0, 5), min_size=1, max_size=40)
@@ -42,6 +50,15 @@ def test_no_id_is_of_a_time_before_that_of_its_row(times: list[int], created: li
     made = [(clock.next(ms), ms) for ms, _ in zip(created, times, strict=False)]
     assert all(time_of(identity) >= ms for identity, ms in made)
     assert made == sorted(made)
+
+
+def test_only_ids_of_one_server_a_minute_apart_tell_what_was_stored_first() -> None:
+    moments = [100_000, 150_000, 200_000]
+    one, two = (
+        [IdClock(server, clock=lambda ms=ms: ms).next() for ms in moments] for server in (1, 2)
+    )
+    pairs = [(a, b) for a in (*one, *two) for b in (*one, *two) if stored_before(a, b)]
+    assert pairs == [(one[0], one[2]), (two[0], two[2])]
 
 
 def test_more_than_a_millisecond_can_count_moves_into_the_next() -> None:
