@@ -37,6 +37,12 @@ def cause_of(error: str | None, status_code: int | None) -> str | None:
     return OTHER_STATUS
 
 
+def last_status(error: str | None, status_code: int | None) -> int | str | None:
+    """Return the status of an attempt's response, or its error class without a complete one."""
+    with_status = (None, ErrorClass.STATUS, ErrorClass.REDIRECT)
+    return status_code if error in with_status else error
+
+
 CAUSES_IN_WORDS: Final = ", ".join(
     (*ERROR_CAUSES, "http_400 to http_499", SERVER_ERROR, OTHER_STATUS)
 )

@@ -7,6 +7,7 @@ from enum import Enum
 import msgspec
 
 from hooktui.domain.deliveries import ErrorClass, Exchange
+from hooktui.domain.failure_causes import last_status
 
 _GATEWAY_OVERLOADED = frozenset({502, 503, 504})
 _OVERLOAD_ERRORS = frozenset(
@@ -100,5 +101,5 @@ def observation_of(
     latency_s = at_s - began_s if first_byte_ms is None else first_byte_ms / 1000
     cause = ""
     if signal is Signal.OVERLOADED:
-        cause = str(exchange.status_code or exchange.error)
+        cause = str(last_status(exchange.error, exchange.status_code))
     return Observation(signal, began_s, at_s, latency_s, cause, retry_after_s, held_s)

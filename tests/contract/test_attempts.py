@@ -17,6 +17,7 @@ from hooktui.domain.wire.hooks import Hook
 from hooktui.store import changes, queries
 from hooktui.store.audit import check_chain
 from hooktui.store.contract import LEASE_S, ClaimedDelivery
+from hooktui.store.queries.pages import PageRequest
 from hooktui.store.tables import AUDIT, HOOK_STATE
 from tests.contract.alert_steps import alerts
 from tests.support.stores import (
@@ -428,12 +429,26 @@ async def test_what_a_clock_far_ahead_counted_is_not_of_the_last_day(opened: Ope
     assert (stats.success_24h, sum(map(sum, stats.hourly))) == (1.0, 1)
 
 
-async def test_an_error_without_an_answer_is_the_last_status(opened: Opened) -> None:
+# Red when a hook whose receiver breaks off its 200 was shown as active, last 200.
+@pytest.mark.parametrize(
+    ("code", "error", "last"),
+    [
+        (None, ErrorClass.TLS, "tls"), (200, ErrorClass.RESET, "reset"),
+        (302, ErrorClass.REDIRECT, 302),
+    ],
+)  # fmt: skip
+async def test_an_error_without_a_complete_answer_is_the_last_status(
+    opened: Opened, code: int | None, error: ErrorClass, last: int | str
+) -> None:
     claim = await claimed(opened)
-    await opened.store.record([result_of(claim, opened.clock, None, ErrorClass.TLS)])
-    assert (await the_hook(opened.store, claim.hook)).stats.last_status == "tls"
-    (made,) = (await record_of(opened, claim)).attempts
-    assert (made.response, made.error) == (None, "tls")
+    await opened.store.record([result_of(claim, opened.clock, code, error)])
+    assert (await the_hook(opened.store, claim.hook)).stats.last_status == last
+    record = await record_of(opened, claim)
+    assert (record.delivery.last_status, record.attempts[0].error) == (last, error)
+    found = await opened.store.read(
+        queries.list_hooks, DEFAULT, PageRequest(sort="id"), "status:retrying"
+    )
+    assert [hook.id for hook in found.data] == [claim.hook]
 
 
 async def test_the_secrets_that_signed_can_be_had_again_after_a_rotation(opened: Opened) -> None:

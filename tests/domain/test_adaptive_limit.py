@@ -53,6 +53,14 @@ def test_the_latency_is_that_of_the_first_byte():
     assert held == Observation(Signal.KEEPS_UP, 1.0, 1.5, 0.02, held_s=0.4)
 
 
+# Red when a receiver that breaks off its 200 cut the limit as one that "responded 200".
+def test_an_overload_without_a_complete_response_is_its_error():
+    exchange = Exchange(status_code=200, error=ErrorClass.RESET)
+    observed = observation_of(exchange, 1.0, 1.5, None)
+    assert observed is not None
+    assert observed.cause == "reset"
+
+
 def test_it_starts_at_10_and_keeps_to_its_cap():
     assert AdaptiveLimit().limit == FIRST_LIMIT == 10
     assert AdaptiveLimit(cap=4).limit == 4

@@ -21,7 +21,8 @@ from hooktui.domain.wire import fields_of
 class HookStats:
     """The recent results of a hook.
 
-    ``last_status`` is the HTTP status of the last attempt, or its error class where there was none.
+    ``last_status`` is the HTTP status of the last attempt, or its error class without a complete
+    response.
     ``success_24h`` is the share (0 to 1) of attempts of the last 24 hours that were delivered,
     ``p95_ms`` the 95th percentile of their duration (an upper bound from a histogram).
     ``waiting`` counts deliveries that are still to be sent, ``held`` those of a disabled hook.

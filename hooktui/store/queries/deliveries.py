@@ -25,6 +25,7 @@ from sqlalchemy import (
 from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import NotFound
+from hooktui.domain.failure_causes import last_status
 from hooktui.domain.filters.data import Stored
 from hooktui.domain.filters.terms import Filter, FilterKey, Subject
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, encode
@@ -243,7 +244,7 @@ def _delivery(row: _Row) -> Delivery:
         created_at=to_rfc3339(row.created_at),
         finished_at=optional_rfc3339(row.finished_at),
         duration_ms=row.duration_ms,
-        last_status=row.last_error if row.last_code is None else row.last_code,
+        last_status=last_status(row.last_error, row.last_code),
         cause=row.cause,
         replay=None if row.replay_id is None else encode("rpl", row.replay_id),
         probe_at=optional_rfc3339(row.breaker_until),

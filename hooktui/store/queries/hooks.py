@@ -26,6 +26,7 @@ from sqlalchemy import (
 from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import Trigger
 from hooktui.domain.errors import NotFound
+from hooktui.domain.failure_causes import last_status
 from hooktui.domain.filters.hook_search import HookState, parse_hook_search
 from hooktui.domain.hook_failures import Breaker
 from hooktui.domain.ids import AccountId, HookId
@@ -160,11 +161,8 @@ def _is_in_state(state: HookState) -> ColumnElement[bool]:
         case HookState.FAILING:
             return and_(HOOK.c.active, HOOK_STATE.c.failing_alert.is_not(None))
         case HookState.RETRYING:
-            code = HOOK_STATE.c.last_code
             failed = or_(
-                HOOK_STATE.c.breaker_until.is_not(None),
-                not_(code.between(200, 299)),
-                and_(code.is_(None), HOOK_STATE.c.last_error.is_not(None)),
+                HOOK_STATE.c.breaker_until.is_not(None), HOOK_STATE.c.last_error.is_not(None)
             )
             return and_(HOOK.c.active, HOOK_STATE.c.failing_alert.is_(None), failed)
 
@@ -319,7 +317,7 @@ def _stats(row: _Row, hours: Mapping[int, Sequence[int]], now: int) -> HookStats
     totals = [sum(column) for column in zip(*hours.values(), strict=True)] or [0, 0]
     attempts = totals[0] + totals[1]
     return HookStats(
-        last_status=row.last_code if row.last_code is not None else row.last_error,
+        last_status=last_status(row.last_error, row.last_code),
         last_at=optional_rfc3339(row.last_at),
         success_24h=totals[0] / attempts if attempts else None,
         p95_ms=percentile_ms(totals[2:], 0.95) if attempts else None,
