@@ -50,7 +50,7 @@ def moment_ahead(option: str, text: str) -> str:
     try:
         if len(text) > 8 and text[4:5] == "-":
             return to_rfc3339(from_rfc3339(text))
-        return to_rfc3339(now_ms() + round(parse_duration_s(text) * 1000))
+        return to_rfc3339(now_ms() + round(parse_duration_s(text, bare="") * 1000))
     except ValueError as error:
         expected = "write it as 30d or 2026-11-25T03:04:05Z"
         raise UsageError(f"{option}: {text[:40]!r} is not a time; {expected}") from error

@@ -62,7 +62,7 @@ def parse_moment(text: str, now_ms: int) -> int:
         ValueError: it is neither.
     """
     with suppress(ValueError):  # then it is a time
-        return _in_calendar(now_ms - round(parse_duration_s(text) * 1000))
+        return _in_calendar(now_ms - round(parse_duration_s(text, bare="") * 1000))
     try:
         return from_rfc3339(text.upper())
     except ValueError:
@@ -83,14 +83,16 @@ def parse_http_date_s(text: str) -> float | None:
         return None
 
 
-def parse_duration_s(text: str) -> float:
-    """Return seconds for ``30s``, ``10m``, ``1.5h``, ``7d``, ``250ms`` or a bare number of seconds.
+def parse_duration_s(text: str, bare: str = "s") -> float:
+    """Return seconds for ``30s``, ``10m``, ``1.5h``, ``7d``, ``250ms`` or a bare number.
+
+    ``bare`` is the unit of a bare number; "" refuses it: the 30 of an age might mean days.
 
     Raises:
         ValueError: the text is not a duration.
     """
     digits = text.rstrip("abcdefghijklmnopqrstuvwxyz")
-    unit = text[len(digits) :] or "s"
+    unit = text[len(digits) :] or bare
     # float() would also accept 1e5, 1_000, +5 and digits of other scripts.
     plain = digits.isascii() and digits.replace(".", "", 1).isdecimal()
     number = float(digits) if plain else -1.0

@@ -262,7 +262,7 @@ def test_a_new_token_is_read_from_its_form():
     assert (fields, wrong) == ({"name": "ci", "role": "admin"}, {})
 
 
-@pytest.mark.parametrize("expires", ["soon", "99999999999d", "2020-01-01T00:00:00Z", "0s"])
+@pytest.mark.parametrize("expires", ["soon", "99999999999d", "2020-01-01T00:00:00Z", "0s", "90"])
 def test_what_is_wrong_with_a_new_token_is_said_at_its_field(expires):
     _, wrong = read_token("", Role.ADMIN, None, expires, AT_MS)
     assert set(wrong) == {"name", "expires"}

@@ -301,6 +301,7 @@ REFUSED = [
     ("since:2026-11-25", 7, "a duration or a time"),
     ("since:2026-13-25T03:04:05Z", 7, "a duration or a time"),
     ("since:-10m", 7, "a duration or a time"),
+    ("since:10", 7, "a duration or a time"),
     ("error:tlss", 7, "did you mean tls"),
     ("error:zzz*", 7, "one of address_refused"),
     ("cause:zzz", 7, "one of address_refused"),

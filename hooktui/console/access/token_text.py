@@ -101,7 +101,7 @@ def _end(text: str, now_ms: int) -> int:
         ValueError: it is neither, or the time is beyond the range of dates.
     """
     try:
-        span_s = parse_duration_s(text)
+        span_s = parse_duration_s(text, bare="")
     except ValueError:
         return from_rfc3339(text)
     ends_ms = now_ms + round(span_s * 1000)

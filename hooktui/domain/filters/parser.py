@@ -366,8 +366,8 @@ def _code(piece: _Piece) -> list[Value]:
     return [CodeRange(low, high)]
 
 
-def _duration_ms(text: str) -> float:
-    return min(parse_duration_s(text.lower()), _LONGEST_S) * 1000
+def _duration_ms(text: str, bare: str = "s") -> float:
+    return min(parse_duration_s(text.lower(), bare), _LONGEST_S) * 1000
 
 
 def _took(piece: _Piece) -> list[Value]:
@@ -382,7 +382,7 @@ def _took(piece: _Piece) -> list[Value]:
 
 def _time(key: FilterKey, piece: _Piece) -> list[Value]:
     try:
-        return [TimeBound(round(_duration_ms(piece.text)), is_age=True)]
+        return [TimeBound(round(_duration_ms(piece.text, bare="")), is_age=True)]
     except ValueError:
         pass  # then it is a time
     try:
