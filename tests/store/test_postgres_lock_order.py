@@ -95,6 +95,20 @@ async def test_alerts_are_locked_before_the_states(servers: Servers, lock: str) 
     assert await recording == [True, True]
 
 
+# Red when claims lock the lines from the last hook to the first: events lock them the other way.
+async def test_claims_lock_the_lines_in_the_order_of_the_hooks(servers: Servers) -> None:
+    store = await servers.another()
+    one, two = [HookId((await make_hook(store, ordered=True)).id) for _ in range(2)]
+    await emit(store)
+    lock = "SELECT pg_advisory_xact_lock($1)"
+    async with locked(servers, lock, locks.order_of(one)):
+        claiming = asyncio.gather(store.claim(one, 1), store.claim(two, 1))
+        await until(lambda: somebody_waits(servers))
+        async with asyncio.timeout(5), locked(servers, lock, locks.order_of(two)):
+            pass
+    assert [len(claims) for claims in await claiming] == [1, 1]
+
+
 # Red when the hooks that get the alerts are locked by the commit alone.
 async def test_hooks_that_get_alerts_are_locked_with_the_others(servers: Servers) -> None:
     store = await servers.another()

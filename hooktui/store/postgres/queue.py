@@ -184,10 +184,11 @@ class Claim(Operation[list[ClaimedDelivery]]):
     @classmethod
     async def run_all(cls, work: WriteTransaction, operations: Sequence[Self]) -> None:
         """Lease for all hooks; an ordered hook gets only the first of its queue."""
-        left = sorted(operations, key=lambda operation: operation.hook)
+        left = list(operations)
         while left:
             # A second claim for a hook must not find the rows that the first has just locked.
-            now = list({operation.hook: operation for operation in reversed(left)}.values())
+            first = {operation.hook: operation for operation in reversed(left)}
+            now = [first[hook] for hook in sorted(first)]
             left = [operation for operation in left if operation not in now]
             await cls._lease(work, now)
         failpoints.hit("before_claim_commit")
