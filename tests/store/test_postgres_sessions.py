@@ -189,6 +189,19 @@ async def test_events_that_waited_behind_a_lock_fail_with_the_first(
     assert accepted.deliveries == 1
 
 
+# Red when the next change got its connection: "current transaction is aborted".
+async def test_a_change_that_is_cancelled_while_it_waits_fails_no_other(servers: Servers) -> None:
+    store = await servers.another()
+    waits = "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    async with connected(servers.url) as raw:
+        await raw.execute("SELECT pg_advisory_lock($1)", HOOKS)
+        waiting = asyncio.create_task(make_hook(store))
+        await until(lambda: raw.fetchval(waits))
+        waiting.cancel()
+        await asyncio.wait([waiting])
+    await make_hook(store)
+
+
 # Red when its connection is only dropped: PostgreSQL keeps its locks until the standby is back.
 async def test_a_commit_that_waits_for_a_standby_is_cancelled_in_time(
     servers: Servers, monkeypatch: pytest.MonkeyPatch

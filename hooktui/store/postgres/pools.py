@@ -194,10 +194,10 @@ class Changes:
             await work.commit()
             await work.find_feed_end()
         except BaseException:
-            if raw.is_closed():
-                await conn.invalidate()
-            elif raw.is_in_transaction():
+            if not raw.is_closed() and raw.is_in_transaction():
                 await raw.execute("ROLLBACK")
+            else:  # it is closed, or its BEGIN was cancelled and is not known to have begun
+                await conn.invalidate()
             raise
         return result, work
 
