@@ -19,8 +19,9 @@ from hooktui.store.postgres import connections, locks
 from hooktui.store.postgres.store import PostgresStore
 from hooktui.store.postgres.transaction import WriteTransaction
 from hooktui.store.postgres.writer import Writer
+from tests.contract.replay_steps import next_step, start
 from tests.store.servers import Servers, connected
-from tests.support.stores import always, emit, make_hook, offer, result_of
+from tests.support.stores import Opened, always, emit, make_hook, offer, result_of
 from tests.support.waiting import until
 
 STATE = "SELECT 1 FROM hook_state WHERE hook_id = $1 FOR UPDATE"
@@ -95,18 +96,29 @@ async def test_alerts_are_locked_before_the_states(servers: Servers, lock: str) 
     assert await recording == [True, True]
 
 
-# Red when claims lock the lines from the last hook to the first: events lock them the other way.
-async def test_claims_lock_the_lines_in_the_order_of_the_hooks(servers: Servers) -> None:
+# Red when claims lock the lines from the last hook to the first, or steps of a replay as they come:
+# events lock them from the first to the last.
+@pytest.mark.parametrize("locking", ["claims", "steps"])
+async def test_lines_are_locked_in_the_order_of_the_hooks(servers: Servers, locking: str) -> None:
     store = await servers.another()
-    one, two = [HookId((await make_hook(store, ordered=True)).id) for _ in range(2)]
+    opened = Opened(servers.another, store, servers.clock)
+    hooks = [await make_hook(store, ordered=True) for _ in range(2)]
+    one, two = (HookId(hook.id) for hook in hooks)
+    claims = await claimed(store, (one, two))
+    await store.record([result_of(claim, servers.clock, 503, schedule_s=()) for claim in claims])
+    replay = await start(opened, *hooks, include_ordered=True)
+    steps = [await next_step(opened, replay, hook) for hook in reversed(hooks)]
     await emit(store)
     lock = "SELECT pg_advisory_xact_lock($1)"
     async with locked(servers, lock, locks.order_of(one)):
-        claiming = asyncio.gather(store.claim(one, 1), store.claim(two, 1))
+        if locking == "claims":
+            work = asyncio.gather(*(store.claim(hook, 1) for hook in (one, two)))
+        else:
+            work = asyncio.gather(*map(store.replay, steps))
         await until(lambda: somebody_waits(servers))
         async with asyncio.timeout(5), locked(servers, lock, locks.order_of(two)):
             pass
-    assert [len(claims) for claims in await claiming] == [1, 1]
+    assert all(await work)
 
 
 # Red when the hooks that get the alerts are locked by the commit alone.

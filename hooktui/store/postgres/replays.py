@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Self
+
 from hooktui import failpoints
 from hooktui.domain.ids import HookId
 from hooktui.domain.replays import LEASE_MS
@@ -27,6 +30,11 @@ class StepReplay(Operation[ReplayStepResult]):
         sizes = [candidate.size for candidate in step.candidates]
         super().__init__(3 * len(sizes) + 2, sum(sizes))
         self._step = step
+
+    @classmethod
+    async def run_all(cls, work: WriteTransaction, operations: Sequence[Self]) -> None:
+        """Run the steps in the order of their hooks: those of ordered ones lock their lines."""
+        await super().run_all(work, sorted(operations, key=lambda one: one._step.hook))
 
     async def run(self, work: WriteTransaction) -> ReplayStepResult:
         """Write the step if its caller owns the replay; the result says what was done."""
