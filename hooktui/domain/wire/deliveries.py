@@ -15,9 +15,10 @@ class Delivery:
     """One event for one hook.
 
     ``attempts`` is the number of attempts so far; ``last_status`` is the HTTP status of the last
-    one, else its error class; ``cause`` is set while the event is undelivered; ``replay`` created
-    the delivery or tried it again. A pending one is due at ``next_attempt_at``, and waits until
-    ``probe_at`` if its hook has an open breaker, or for the resume if all sending is ``paused``.
+    one, or its error class without a complete response; ``cause`` is set while the event is
+    undelivered; ``replay`` created the delivery or tried it again. A pending one is due at
+    ``next_attempt_at``, and waits until ``probe_at`` if its hook has an open breaker, or for the
+    resume if all sending is ``paused``.
     """
 
     id: str

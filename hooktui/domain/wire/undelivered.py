@@ -13,7 +13,7 @@ from hooktui.domain.wire.pages import Page
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndeliveredExample:
-    """One delivery of a group; ``last_status`` is its HTTP status, else its error class."""
+    """One delivery of a group, with its ``last_status``."""
 
     delivery: str
     event_type: str
