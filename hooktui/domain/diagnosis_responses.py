@@ -74,7 +74,8 @@ def assess_response(ping: Attempt, hook: Hook, target: ParsedUrl) -> Check:
         fix = _ERROR_FIXES.get(ErrorClass(ping.error), "run it again")
         if ping.error == ErrorClass.TIMEOUT:
             fix = _timeout_fix(ping, hook)
-        if target.scheme == "http" and ping.error in (ErrorClass.RESET, ErrorClass.PROTOCOL):
+        no_http = status is None and ping.error in (ErrorClass.RESET, ErrorClass.PROTOCOL)
+        if target.scheme == "http" and no_http:
             fix += "; or does it require https://?"
         return Check("ping", "fail", ping.error_detail or ping.error, fix)
     if _is_web_page(ping):

@@ -182,11 +182,13 @@ def test_a_handshake_that_hangs_is_not_blamed_on_the_version_of_tls():
     assert "1.2" not in found.fix
 
 
-def test_no_http_on_a_plain_port_asks_whether_it_wants_tls():
-    ping = answered(200, error="protocol", error_detail="not valid HTTP/1.1")
+# Red when it is asked of a receiver that broke off its response: it speaks HTTP.
+@pytest.mark.parametrize(("code", "asks"), [(None, True), (200, False)])
+def test_no_http_on_a_plain_port_asks_whether_it_wants_tls(code, asks):
+    ping = answered(200, error="reset", error_detail="closed")
     findings = replace(FINDINGS, tls=None)
-    found = said(replace(ping, status_code=None), findings=findings, url="http://example.com/in")
-    assert found.fix.endswith("or does it require https://?")
+    found = said(replace(ping, status_code=code), findings=findings, url="http://example.com/in")
+    assert found.fix.endswith("or does it require https://?") is asks
 
 
 def test_a_web_page_is_a_warning_and_json_that_looks_like_one_is_none():
