@@ -130,7 +130,7 @@ def snooze(
         context,
         [alert, *more],
         partial(calls.snooze_alert, for_s=snooze_s(for_)),
-        lambda done: context.out.note(f"{done.id} is snoozed for {for_}"),
+        lambda done: context.out.note(f"{done.id} is snoozed until {when(done.snoozed_until)}"),
     )
 
 

@@ -28,7 +28,7 @@ from hooktui.cli.exit_codes import (
 from hooktui.cli.options import HELP, GlobalOptions, restrict, split_options
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import restricted
-from hooktui.domain.text import visible
+from hooktui.domain.text import cut, visible
 
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
@@ -77,6 +77,9 @@ _HELP = (
 _HELP_FLAGS = ("--help", "-h")
 
 _NUMBERS = ((int, "a whole number"), (float, "a number"))
+_SHOWN = 60
+"""Characters of a wrong argument that its error shows."""
+
 _NEAR = re.compile(r'Did you mean "?([^"?\s]+)"?\?')
 
 
@@ -243,11 +246,12 @@ def _explained(error: CycloptsError, arguments: Sequence[str]) -> str:
     )
 
     if isinstance(error, UnusedCliTokensError):
-        return f"unexpected argument: {' '.join(error.unused_tokens or ())}; see --help"
+        unused = cut(" ".join(error.unused_tokens or ()), _SHOWN)
+        return f"unexpected argument: {unused}; see --help"
     if isinstance(error, UnknownOptionError):
-        return _unknown(f"option {error.token.keyword or error.token.value}", error)
+        return _unknown(f"option {cut(error.token.keyword or error.token.value, _SHOWN)}", error)
     if isinstance(error, UnknownCommandError) and error.unused_tokens:
-        return _unknown(f"command {error.unused_tokens[0]!r}", error)
+        return _unknown(f"command {cut(error.unused_tokens[0], _SHOWN)!r}", error)
     name = _name(error, arguments)
     if isinstance(error, MissingArgumentError) and name:
         if name in arguments:
@@ -258,7 +262,7 @@ def _explained(error: CycloptsError, arguments: Sequence[str]) -> str:
     if isinstance(error, CoercionError) and error.token is not None and name:
         if error.target_type is bool:
             return f"{name} takes no value"
-        return f"{name}: {error.token.value!r} is not {_expected(error.target_type)}"
+        return f"{name}: {cut(error.token.value, _SHOWN)!r} is not {_expected(error.target_type)}"
     return " ".join(str(error).split())
 
 

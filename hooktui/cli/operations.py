@@ -37,7 +37,10 @@ def purge(*, older_than: str, yes: bool = False, context: Context) -> None:
     """
     check_moment("--older-than", older_than)  # before the question: it repeats the text
     whose = "" if context.account is None else f" of account {context.account}"
-    context.confirm(f"Delete all events{whose} older than {older_than} permanently?", yes=yes)
+    context.confirm(
+        f"Delete all events{whose} older than {older_than} permanently, undelivered ones too?",
+        yes=yes,
+    )
     context.in_parts(0, "event")
     gone = context.client.call(calls.purge(older_than, account=context.account))
     while gone.next is not None:

@@ -11,7 +11,7 @@ from hooktui.cli.alerts import snooze_s
 from hooktui.cli.context import CommandContext, Context, Number
 from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list
 from hooktui.cli.output import Piece, Styled, fields_without
-from hooktui.cli.time_format import ago
+from hooktui.cli.time_format import ago, when
 from hooktui.client import calls
 from hooktui.client.calls import Call
 from hooktui.domain.errors import NotFound
@@ -122,7 +122,7 @@ def _change(context: CommandContext, call: Call[ChangedGroup]) -> None:
     group = context.ask(call)
     if group is None:
         return
-    until = "" if group.state_until is None else f" until {group.state_until}"
+    until = "" if group.state_until is None else f" until {when(group.state_until)}"
     context.out.note(f"hook {group.hook}, {group.cause}: {group.state}{until}")
 
 

@@ -49,7 +49,7 @@ _PACE_ADAPTS: Final = "it limits requests: the hook's pace adapts to it; --rate 
 
 _ERROR_FIXES: Final = {
     ErrorClass.RESET: "it, or a proxy before it, closed the connection at the request: see its log",
-    ErrorClass.PROTOCOL: "that port does not speak HTTP/1.1: correct it in the hook's URL",
+    ErrorClass.PROTOCOL: "it does not speak HTTP/1.1: correct it, or the port in the hook's URL",
     ErrorClass.RESPONSE_TOO_LARGE: "let it send a smaller response; the response is not used",
     ErrorClass.TLS: "it ended TLS after the handshake; some receivers require a client certificate",
     ErrorClass.INTERRUPTED: "run it again",

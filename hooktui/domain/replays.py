@@ -112,7 +112,7 @@ EXPLANATIONS: Final[Mapping[str, str]] = {
     ReplaySkip.WAITING: "a delivery of the event to the hook waits already",
     ReplaySkip.SUPERSEDED: "a newer delivery of the event to the hook exists",
     ReplaySkip.FILTER: "the filter of the replay does not match",
-    ReplaySkip.ORDERED: "the hook sends in order; include_ordered selects it",
+    ReplaySkip.ORDERED: "the hook sends in order; include ordered hooks to select it",
 }
 
 
@@ -206,7 +206,9 @@ def check_selection(given: ReplaySelection, now_ms: int) -> PairSelection:
         if mode is not ReplayMode.FAILED:
             refuse("cause", f"cause goes with mode failed, not with {mode}")
         elif given.cause not in CAUSES:
-            refuse("cause", f"unknown cause {given.cause[:40]!r}; known: {CAUSES_IN_WORDS}")
+            refuse(
+                "cause", f"{given.cause[:40]!r} is not a cause; expected one of {CAUSES_IN_WORDS}"
+            )
     text = _absolute_filter(given.filter, mode, now_ms, errors)
     if errors:
         raise Refused.fields(errors)

@@ -78,7 +78,8 @@ def lower(role: Role, requested: Role) -> Role:
     """
     if not is_lower(requested, role):
         raise NotAllowed(
-            f"a request may lower its role, never raise it: you are {role}, and {requested} is more"
+            f"a request may lower its role, never raise it: you are {role}, which does not include"
+            f" {requested}"
         )
     return requested
 

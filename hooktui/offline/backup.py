@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 from hooktui.client.download import Download
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
+from hooktui.domain.text import in_bytes
 from hooktui.domain.wire.server import Backup
 from hooktui.store.durable_files import sync
 from hooktui.store.sqlite.backup import BadBackup, check_whole
@@ -125,7 +126,8 @@ def save(
     free = free_bytes(target.parent)
     if free < download.size:
         raise CannotWrite(
-            f"the backup needs {download.size >> 20} MiB in {target.parent}; {free >> 20} are free"
+            f"the backup needs {in_bytes(download.size)} in {target.parent};"
+            f" {in_bytes(free)} are free"
         )
     arrived = 0
     for piece in download.pieces():

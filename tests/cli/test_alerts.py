@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from hooktui.cli.time_format import when
 from tests.support.scripted_server import answer, page, problem
 
 ALERT = {
@@ -65,8 +66,10 @@ def test_alerts_are_acknowledged_one_by_one(run, server):
 
 
 def test_a_snooze_needs_a_time(run, server):
-    server.will(answer({**ALERT, "state": "snoozed"}))
-    assert run("alerts", "snooze", ALERT["id"], "--for", "4h").code == 0
+    until = "2026-11-27T14:00:00.000Z"
+    server.will(answer({**ALERT, "state": "snoozed", "snoozed_until": until}))
+    result = run("alerts", "snooze", ALERT["id"], "--for", "4h")
+    assert (result.code, f"until {when(until)}" in result.err) == (0, True)
     assert json.loads(server.asked[-1].body) == {"for_s": 14400}
     for wrong in ("30s", "31d", "soon"):
         assert run("alerts", "snooze", ALERT["id"], "--for", wrong).code == 2

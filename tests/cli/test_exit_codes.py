@@ -253,6 +253,7 @@ def test_a_time_that_is_none_is_a_wrong_option(run, server, arguments):
         (["undelivered", "list", "--hook", "x"], "--hook: 'x' is not a whole number"),
         (["replay", "rate", "rpl_1", "x"], "PER_S: 'x' is not a number"),
         (["replay", "plan", "--rate", "inf"], "--rate: 'inf' is not a number"),
+        (["replay", "rate", "rpl_1", "x" * 99], f"PER_S: '{'x' * 59}…' is not a number"),
         (["completion", "tcsh"], "SHELL: 'tcsh' is not one of bash, zsh, fish"),
         (
             ["hooks", "edit", "1", "--active", "--inactive"],

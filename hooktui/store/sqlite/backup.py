@@ -21,6 +21,7 @@ from pathlib import Path
 
 from hooktui import failpoints
 from hooktui.domain.errors import Conflict, DiskFull, HooktuiError, Unavailable
+from hooktui.domain.text import in_bytes
 from hooktui.store.contract import DatabaseCopy
 from hooktui.store.durable_files import sync
 from hooktui.store.sqlite.files import file_size, free_bytes, open_readonly
@@ -118,8 +119,8 @@ def copy_database(database: Path, reserve: int, stopped: Callable[[], bool]) -> 
     need, free = (file_size(database) or 0) + (file_size(log) or 0), free_bytes(database.parent)
     if free < need + reserve:
         raise DiskFull(
-            f"a copy of the database needs {need >> 20} MiB beside it in {database.parent} and"
-            f" {reserve >> 20} MiB must stay free; {free >> 20} MiB are free. Free some space first"
+            f"a copy of the database needs {in_bytes(need)} beside it in {database.parent} and"
+            f" {in_bytes(reserve)} must stay free; {in_bytes(free)} are free. Free some space first"
         )
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     try:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from hooktui.domain.errors import DiskFull
+from hooktui.domain.text import in_bytes
 
 RESERVE_BYTES = 64 * 1024 * 1024
 """Space for the log of a purge and for the checkpoint that copies it into the database."""
@@ -74,7 +75,7 @@ class DiskGuard:
             self._room = enough or self.bytes_for_events(self._free) >= self._reserve
         if not self._room:
             raise DiskFull(
-                f"the disk is nearly full ({self._free >> 20} MiB are free, "
-                f"{self._reserve >> 20} MiB are reserved); nothing was stored. Free some "
+                f"the disk is nearly full ({in_bytes(self._free)} are free, "
+                f"{in_bytes(self._reserve)} are reserved); nothing was stored. Free some "
                 "space, or delete old events with: hooktui purge --older-than 7d"
             )

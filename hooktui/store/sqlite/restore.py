@@ -22,6 +22,7 @@ from hooktui import failpoints
 from hooktui.domain.clock import now_ms, optional_rfc3339
 from hooktui.domain.errors import Conflict, DiskFull, Refused
 from hooktui.domain.roles import Actor
+from hooktui.domain.text import in_bytes
 from hooktui.store import audit
 from hooktui.store.durable_files import HomeLock, sync
 from hooktui.store.key_ring import find_keys
@@ -175,7 +176,7 @@ def _prepare(
     room, need = free_bytes(draft.parent), source.size + RESERVE_BYTES
     if room < need:
         raise DiskFull(
-            f"the restored copy needs {need >> 20} MiB in {draft.parent}; free some space"
+            f"the restored copy needs {in_bytes(need)} in {draft.parent}; free some space"
         )
     try:
         source.copy_to(draft, progress)
