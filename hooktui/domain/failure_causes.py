@@ -37,10 +37,15 @@ def cause_of(error: str | None, status_code: int | None) -> str | None:
     return OTHER_STATUS
 
 
+def complete_status(error: str | None, status_code: int | None) -> int | None:
+    """Return the status of an attempt's response, or None without a complete one."""
+    return status_code if error in (None, ErrorClass.STATUS, ErrorClass.REDIRECT) else None
+
+
 def last_status(error: str | None, status_code: int | None) -> int | str | None:
     """Return the status of an attempt's response, or its error class without a complete one."""
-    with_status = (None, ErrorClass.STATUS, ErrorClass.REDIRECT)
-    return status_code if error in with_status else error
+    status = complete_status(error, status_code)
+    return error if status is None else status
 
 
 CAUSES_IN_WORDS: Final = ", ".join(

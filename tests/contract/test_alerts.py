@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, func, select, update
 
 from hooktui import failpoints
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.deliveries import DisabledReason
+from hooktui.domain.deliveries import DisabledReason, ErrorClass
 from hooktui.domain.errors import Conflict, NotFound
 from hooktui.domain.ids import AccountId, HookId, decode
 from hooktui.domain.wire.alerts import Alert
@@ -218,6 +218,19 @@ async def test_no_ping_judges_the_failures_before_it(opened: Opened, code: int) 
     assert await alerts(opened) == []
     await fail(opened, hook)
     assert [alert.type for alert in await alerts(opened)] == ["hook.failing"]
+
+
+async def test_a_response_that_broke_off_has_no_status_in_an_alert(opened: Opened) -> None:
+    # Red when the alert of a reset names the 200 of an incomplete response.
+    await alert_hook(opened)
+    hook = await make_hook(opened.store)
+    for _ in range(4):
+        await emit(opened.store)
+        (claim,) = await opened.store.claim(HookId(hook.id), 1)
+        await opened.store.record([result_of(claim, opened.clock, 200, ErrorClass.RESET)])
+        opened.clock.advance(30)
+    ((kind, body),) = await announced(opened)
+    assert (kind, body["cause"], body["code"]) == ("hooktui.hook.failing", "reset", None)
 
 
 async def test_a_hook_that_is_gone_is_disabled_and_not_failing(opened: Opened) -> None:

@@ -41,7 +41,7 @@ from hooktui.domain.alerts import (
     wants_announcement,
 )
 from hooktui.domain.clock import optional_rfc3339
-from hooktui.domain.failure_causes import ALL_GROUPS, cause_of
+from hooktui.domain.failure_causes import ALL_GROUPS, cause_of, complete_status
 from hooktui.domain.ids import AccountId, DeliveryId, HookId, encode
 from hooktui.domain.json_text import Steps, finish
 from hooktui.domain.live_hook import LiveHook
@@ -137,7 +137,8 @@ def _open_of_hook(
     if change.cause is not None:
         cause, code = change.cause, code if change.cause == batch.cause else None
     elif cause is None:
-        cause, code = cause_of(state.last_error, state.last_code), state.last_code
+        cause = cause_of(state.last_error, state.last_code)
+        code = complete_status(state.last_error, state.last_code)
     facts: dict[str, Any] = {
         "hook": hook_facts(hook.id, hook.settings.name, hook),
         "cause": cause,

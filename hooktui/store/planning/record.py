@@ -19,7 +19,7 @@ from hooktui.domain.deliveries import (
     Outcome,
     after_interruption,
 )
-from hooktui.domain.failure_causes import cause_of
+from hooktui.domain.failure_causes import cause_of, complete_status
 from hooktui.domain.hook_failures import (
     CLOSED,
     RULE_MS,
@@ -347,7 +347,7 @@ def alert_batch(recorded: RecordedHook, causes: Iterable[str], waiting_change: i
         dead_letters=Counter(causes),
         disabled=disabled,
         cause=None if last is None else cause_of(last.error, last.status_code),
-        code=None if last is None else last.status_code,
+        code=None if last is None else complete_status(last.error, last.status_code),
         waiting_change=waiting_change,
     )
 
