@@ -58,45 +58,54 @@ _GIVEN: Final = text(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewAuditEntry:
-    """One audited action. ``before`` and ``after`` hold the changes, sensitive values masked."""
-
-    at_ms: int
-    actor: Actor
-    action: str
-    target: str
-    account: AccountId | None = None
-    before: Mapping[str, object] | None = None
-    after: Mapping[str, object] | None = None
-    result: str = "done"
-
-
-def append(conn: Connection, entry: NewAuditEntry, vault: Vault) -> None:
+def append(
+    conn: Connection,
+    vault: Vault,
+    at_ms: int,
+    actor: Actor,
+    action: str,
+    target: str,
+    *,
+    account: AccountId | None = None,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+    result: str = "done",
+) -> None:
     """Append an entry to the chain, without a hash key if the key was removed.
 
-    It is noted as the last entry only if the entry before it was: a truncated trail stays
-    detectable.
+    ``before`` and ``after`` hold the changes, sensitive values masked. The entry is noted as the
+    last one only if the entry before it was: a truncated trail stays detectable.
     """
     chain = chain_of(conn, vault)
     last, previous = newest_entry(conn)
-    row = row_of(entry, previous, None if chain is None else chain[0])
-    made = conn.execute(insert(AUDIT).values(**row._asdict()))
+    row = Row(
+        at_ms=at_ms,
+        account_id=account,
+        user=actor.user,
+        role="none" if actor.role is None else actor.role.value,
+        origin=actor.origin,
+        action=action,
+        target=target,
+        before=_json(before),
+        after=_json(after),
+        result=result,
+        previous=previous or FIRST,
+        hash=b"",
+    )
+    hashed = chain_hash(row.previous, row._asdict(), None if chain is None else chain[0])
+    made = conn.execute(insert(AUDIT).values(**row._replace(hash=hashed)._asdict()))
     if chain is not None:
         key, noted = chain
         if noted.is_entry(last, previous, key):
-            note_last(conn, key, inserted_id(made), row.hash)
+            note_last(conn, key, inserted_id(made), hashed)
 
 
 def start_keyed_chain(conn: Connection, vault: Vault) -> None:
     """Create the key of the chain; a trail that has entries records this in a new entry."""
     first = make_chain_key(conn, vault)
     if first > 1:
-        entry = NewAuditEntry(
-            at_ms=now_ms(), actor=SERVER, action="audit.key", target="audit trail",
-            after={"keyed_from": first},
-        )  # fmt: skip
-        append(conn, entry, vault)
+        after = {"keyed_from": first}
+        append(conn, vault, now_ms(), SERVER, "audit.key", "audit trail", after=after)
 
 
 class Row(NamedTuple):
@@ -117,25 +126,6 @@ class Row(NamedTuple):
 
 
 ROW_COLUMNS = [AUDIT.c[name] for name in Row._fields]
-
-
-def row_of(entry: NewAuditEntry, previous: bytes | None, key: ChainKey | None) -> Row:
-    """Return the row of an entry except its id, chained to the previous hash."""
-    row = Row(
-        at_ms=entry.at_ms,
-        account_id=entry.account,
-        user=entry.actor.user,
-        role="none" if entry.actor.role is None else entry.actor.role.value,
-        origin=entry.actor.origin,
-        action=entry.action,
-        target=entry.target,
-        before=_json(entry.before),
-        after=_json(entry.after),
-        result=entry.result,
-        previous=previous or FIRST,
-        hash=b"",
-    )
-    return row._replace(hash=chain_hash(row.previous, row._asdict(), key))
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,10 +126,7 @@ async def move_rows(
     for copied in done:
         await _compare(raw, copied, target, progress)
     what = {"move": move, "rows": {copied.table: copied.rows for copied in done}}
-    entry = audit.NewAuditEntry(
-        at_ms=now_ms(), actor=actor, action=ACTION, target=str(database), after=what
-    )
-    await conn.run_sync(audit.append, entry, vault)
+    await conn.run_sync(audit.append, vault, now_ms(), actor, ACTION, str(database), after=what)
     return done
 
 

@@ -137,15 +137,13 @@ class Tx:
         """Add an entry to the audit trail."""
         audit.append(
             self.conn,
-            audit.NewAuditEntry(
-                at_ms=self.now_ms,
-                actor=actor,
-                action=action,
-                target=target,
-                account=account,
-                before=before,
-                after=after,
-                result=result,
-            ),
             self.vault,
+            self.now_ms,
+            actor,
+            action,
+            target,
+            account=account,
+            before=before,
+            after=after,
+            result=result,
         )

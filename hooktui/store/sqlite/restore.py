@@ -246,9 +246,8 @@ def _migrate(conn: Connection, vault: Vault, progress: Callable[[str], None]) ->
 
 def _note(conn: Connection, vault: Vault, actor: Actor, file: str) -> None:
     """Record the origin of the data in the audit trail of the copy."""
-    entry = audit.NewAuditEntry(at_ms=now_ms(), actor=actor, action="restore", target=file)
     with _transaction(conn):
-        audit.append(conn, entry, vault)
+        audit.append(conn, vault, now_ms(), actor, "restore", file)
 
 
 def _restart_feed(conn: Connection) -> None:

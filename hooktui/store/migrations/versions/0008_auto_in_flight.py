@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic import context, op
 
 from hooktui.domain.clock import now_ms
-from hooktui.store.audit import SERVER, NewAuditEntry, append
+from hooktui.store.audit import SERVER, append
 
 revision = "0008"
 down_revision = "0007"
@@ -38,16 +38,17 @@ def upgrade() -> None:
         return
     vault = context.config.attributes["open_vault"]()
     for account, count in counts:
-        entry = NewAuditEntry(
-            at_ms=now_ms(),
-            actor=SERVER,
-            action="hook.change",
-            target=f"{count} hook{'s' if count > 1 else ''}",
+        append(
+            conn,
+            vault,
+            now_ms(),
+            SERVER,
+            "hook.change",
+            f"{count} hook{'s' if count > 1 else ''}",
             account=account,
             before={"max_in_flight": _OLD_DEFAULT},
             after={"max_in_flight": None},
         )
-        append(conn, entry, vault)
     _log.info(
         "max_in_flight of %d hooks was the old default of %d and is auto now",
         sum(count for _, count in counts),
