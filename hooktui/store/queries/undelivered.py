@@ -6,7 +6,7 @@ Two causes have no entries there: ``held`` and ``skipped`` are counted from the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import starmap
 from typing import Any, Final, NamedTuple
@@ -94,14 +94,17 @@ class _Counted(NamedTuple):
 
 
 class _State(NamedTuple):
-    """The state of a group: that of its alert, or of a hook that a user disabled."""
+    """The state of a group: that of its alert, or of a hook that a user disabled at a time."""
 
     name: str = "open"
     by: str | None = None
     until_ms: int | None = None
     alert: int | None = None
+    disabled_ms: int | None = None
 
 
+_States = Mapping[str, _State]
+"""The states of groups that are not simply open, by the keys of their alerts."""
 _OPEN: Final = _State()
 
 
@@ -135,17 +138,15 @@ def list_undelivered(
     groups = _groups(conn, _hooks_of(account), kept_since_ms)
     totals = pace.run(_total_steps(groups))
     states = _states(conn, account)
-    by_hand = _disabled_by_hand(conn, account)
 
     def wanted() -> Iterator[_Counted]:
         for number, group in enumerate(groups):
             if number % _GROUPS_PER_STEP == _GROUPS_PER_STEP - 1:
                 pace.rest_when_due()
-            state = _state(group, states, by_hand).name
             if (
                 group.hook in (query.hooks or (group.hook,))
                 and query.cause in (None, group.cause)
-                and query.state in (None, state)
+                and query.state in (None, _state(group, states).name)
             ):
                 yield group
 
@@ -162,7 +163,7 @@ def list_undelivered(
         "undelivered",
     )
     return UndeliveredPage(
-        data=_shown(conn, found.data, states, by_hand, now_ms),
+        data=_shown(conn, found.data, states, now_ms),
         next=found.next,
         prev=found.prev,
         total=found.total,
@@ -185,8 +186,7 @@ def get_undelivered(
     groups = [] if owner is None else [g for g in _groups(conn, hooks) if g.cause == cause]
     if owner is None or not groups:
         raise no_group(hook, cause)
-    states = _states(conn, AccountId(owner))
-    return _shown(conn, groups, states, _disabled_by_hand(conn, owner), now_ms)[0]
+    return _shown(conn, groups, _states(conn, AccountId(owner)), now_ms)[0]
 
 
 def no_group(hook: int, cause: str) -> NotFound:
@@ -288,23 +288,8 @@ def _held(is_held: ColumnElement[bool], *, newest: bool = False) -> ColumnElemen
     return case((is_held, first.scalar_subquery()), else_=None)
 
 
-def _states(conn: Connection, account: AccountId) -> dict[str, _State]:
-    """Return the states of groups that have an alert, by the key of the alert."""
-    alerts = select(
-        ALERT.c.key, ALERT.c.state, ALERT.c.changed_by, ALERT.c.snoozed_until, ALERT.c.id
-    ).where(
-        UNRESOLVED,
-        ALERT.c.type == AlertType.GAVE_UP.value,
-        ALERT.c.account_id == account,
-    )
-    return {
-        key: _State(state, by if state != "open" else None, until_ms, alert)
-        for key, state, by, until_ms, alert in conn.execute(alerts)
-    }
-
-
-def _disabled_by_hand(conn: Connection, account: AccountId) -> dict[HookId, int]:
-    """Return when (ms) users disabled the hooks of an account that skipped events."""
+def _states(conn: Connection, account: AccountId) -> _States:
+    """Return the states of groups with an alert, and of those that a user disabled."""
     hooks = (
         select(HOOK.c.id, HOOK.c.disabled_at)
         .join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
@@ -315,14 +300,24 @@ def _disabled_by_hand(conn: Connection, account: AccountId) -> dict[HookId, int]
             HOOK_STATE.c.skipped > 0,
         )
     )
-    return {HookId(hook): at_ms or 0 for hook, at_ms in conn.execute(hooks)}
+    states = {
+        key_of(AlertType.GAVE_UP, hook, SKIPPED): _State("acknowledged", disabled_ms=at_ms or 0)
+        for hook, at_ms in conn.execute(hooks)
+    }
+    alerts = select(
+        ALERT.c.key, ALERT.c.state, ALERT.c.changed_by, ALERT.c.snoozed_until, ALERT.c.id
+    ).where(
+        UNRESOLVED,
+        ALERT.c.type == AlertType.GAVE_UP.value,
+        ALERT.c.account_id == account,
+    )
+    for key, state, by, until_ms, alert in conn.execute(alerts):
+        states[key] = _State(state, by if state != "open" else None, until_ms, alert)
+    return states
 
 
-def _state(group: _Counted, states: dict[str, _State], by_hand: dict[HookId, int]) -> _State:
-    state = states.get(key_of(AlertType.GAVE_UP, group.hook, group.cause))
-    if state is None and group.cause == SKIPPED and group.hook in by_hand:
-        return _State("acknowledged")
-    return state or _OPEN
+def _state(group: _Counted, states: _States) -> _State:
+    return states.get(key_of(AlertType.GAVE_UP, group.hook, group.cause), _OPEN)
 
 
 def _total_steps(groups: Sequence[_Counted]) -> Steps[UndeliveredTotals]:
@@ -343,11 +338,7 @@ def _total_steps(groups: Sequence[_Counted]) -> Steps[UndeliveredTotals]:
 
 
 def _shown(
-    conn: Connection,
-    groups: Sequence[_Counted],
-    states: dict[str, _State],
-    by_hand: dict[HookId, int],
-    now_ms: int,
+    conn: Connection, groups: Sequence[_Counted], states: _States, now_ms: int
 ) -> list[UndeliveredGroup]:
     ids = [group.hook for group in groups]
     columns = (HOOK.c.id, HOOK.c.name, HOOK.c.active, HOOK_STATE.c.breaker_until)
@@ -360,9 +351,9 @@ def _shown(
     shown = []
     for group in groups:
         hook = hooks[group.hook]
-        state = _state(group, states, by_hand)
-        if state.alert is None and state is not _OPEN:
-            state = state._replace(by=_user_at(conn, group.hook, by_hand[group.hook]))
+        state = _state(group, states)
+        if state.disabled_ms is not None:
+            state = state._replace(by=_user_at(conn, group.hook, state.disabled_ms))
         example = deliveries.get(group.newest) if group.cause != SKIPPED else None
         shown.append(
             UndeliveredGroup(
