@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import heapq
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
-from itertools import islice
 from operator import itemgetter
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
@@ -187,18 +187,17 @@ def page_in_memory(
     value, descending = sorts[start.sort], _descends(start)
     here = None if start.key is None else (start.value, start.key)
     total = 0
-    nearest: list[tuple[tuple[int, int], R]] = []
-    rows = iter(rows)
-    while chunk := list(islice(rows, MAX_LIMIT)):
-        total += len(chunk)
-        placed = [((value(row), key(row)), row) for row in chunk]
-        nearest += [
-            (position, row)
-            for position, row in placed
-            if here is None or (position < here if descending else position > here)
-        ]
-        nearest.sort(key=itemgetter(0), reverse=descending)
-        del nearest[request.limit + 1 :]
+
+    def ahead_rows() -> Iterator[tuple[tuple[int, int], R]]:
+        nonlocal total
+        for row in rows:
+            total += 1
+            position = value(row), key(row)
+            if here is None or (position < here if descending else position > here):
+                yield position, row
+
+    first_of = heapq.nlargest if descending else heapq.nsmallest
+    nearest = first_of(request.limit + 1, ahead_rows(), itemgetter(0))
 
     def after(position: tuple[int, int]) -> _Cursor:
         return _Cursor(start.sort, start.order, start.backwards, position[1], position[0])
