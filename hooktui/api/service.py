@@ -158,6 +158,7 @@ def service_of(request: Request) -> Service:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+A = TypeVar("A", bound=AccountId | None)
 
 
 async def disconnected(request: Request) -> None:
@@ -226,13 +227,13 @@ async def read(
 
 async def read_in(
     request: Request,
-    account: AccountId | None,
-    query: Callable[Concatenate[Connection, P], R],
+    account: A,
+    query: Callable[Concatenate[Connection, A, P], R],
     /,
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> R:
-    """Run a query about an account (None: all), and check in its transaction that it exists.
+    """Run a query in an account (None: all), and check in its transaction that it exists.
 
     Raises:
         NotFound: there is no such account.
@@ -241,6 +242,6 @@ async def read_in(
     def run(connection: Connection) -> R:
         if account is not None:
             queries.account_row(connection, account)
-        return query(connection, *args, **kwargs)
+        return query(connection, account, *args, **kwargs)
 
     return await read(request, run)

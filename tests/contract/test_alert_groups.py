@@ -157,7 +157,7 @@ async def test_acknowledging_a_group_covers_the_alerts_of_its_hook(opened: Opene
     with pytest.raises(NotFound):
         await change_group(opened, changes.acknowledge_group, hook, "dns")
     entries = await opened.store.read(
-        queries.list_audit, queries.AuditQuery(account=DEFAULT), PageRequest()
+        queries.list_audit, DEFAULT, PageRequest(), queries.AuditQuery()
     )
     assert [entry.action for entry in entries.data[:3]] == [
         "alert.snooze", "alert.acknowledge", "alert.acknowledge",

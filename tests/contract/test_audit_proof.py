@@ -256,8 +256,8 @@ async def test_a_trail_from_before_is_carried_over_and_says_where_the_key_begins
     await acts(opened, 2)
     found = await check(opened)
     assert (found.broken, found.keyed_from, found.entries) == (None, 6, 8)
-    page = await opened.store.read(queries.list_audit, queries.AuditQuery(action="audit.key"),
-                                   PageRequest())  # fmt: skip
+    query = queries.AuditQuery(action="audit.key")
+    page = await opened.store.read(queries.list_audit, None, PageRequest(), query)
     assert [(one.id, one.after) for one in page.data] == [(noted + 1, {"keyed_from": 6})]
 
     def forge(tx: Tx) -> None:

@@ -61,11 +61,13 @@ REFUSED = (
 
 async def test_what_is_written_stays_as_it_is(opened: Opened) -> None:
     await five_acts(opened)
-    before = await opened.store.read(queries.list_audit, AuditQuery(), PageRequest())
+    before = await opened.store.read(queries.list_audit, None, PageRequest(), AuditQuery())
     for statement in REFUSED:
         with pytest.raises(Exception, match=r"append-only|syntax error"):
             await opened.store.write(lambda tx, s=statement: tx.conn.execute(text(s)) and None)
-        assert await opened.store.read(queries.list_audit, AuditQuery(), PageRequest()) == before
+        assert (
+            await opened.store.read(queries.list_audit, None, PageRequest(), AuditQuery()) == before
+        )
 
 
 async def test_a_whole_trail_is_walked_in_parts(opened: Opened) -> None:
@@ -208,7 +210,7 @@ async def test_many_writers_make_one_chain(opened: Opened) -> None:
     )
     found = await check(opened)
     assert (found.entries, found.broken) == (200, None)
-    page = await opened.store.read(queries.list_audit, AuditQuery(), PageRequest(limit=500))
+    page = await opened.store.read(queries.list_audit, None, PageRequest(limit=500), AuditQuery())
     assert {entry.target for entry in page.data} == {f"file {n}" for n in range(200)}
 
 
@@ -222,7 +224,6 @@ ASKED = (
     ({"target": "file%"}, []),
     ({"target": "file_*"}, []),
     ({"result": "refused"}, []),
-    ({"account": 1}, []),
     ({"since_ms": 1_800_000_180_000}, [5, 4, 3]),
     ({"until_ms": 1_800_000_180_000}, [2, 1]),
 )
@@ -231,8 +232,12 @@ ASKED = (
 async def test_the_list_shows_what_was_asked_for(opened: Opened) -> None:
     await five_acts(opened)
     for wanted, ids in ASKED:
-        page = await opened.store.read(queries.list_audit, AuditQuery(**wanted), PageRequest())
+        page = await opened.store.read(
+            queries.list_audit, None, PageRequest(), AuditQuery(**wanted)
+        )
         assert ([entry.id for entry in page.data], page.total) == (ids, len(ids))
+    page = await opened.store.read(queries.list_audit, DEFAULT, PageRequest(), AuditQuery())
+    assert (page.data, page.total) == ([], 0)
 
 
 async def test_what_was_done_to_one_thing_is_found_however_long_its_name_is(
@@ -245,7 +250,7 @@ async def test_what_was_done_to_one_thing_is_found_however_long_its_name_is(
         await opened.store.write(Tx.audit, ADA, "backup", name)
     for name in names:
         for wanted in (AuditQuery(target=name), AuditQuery(target=name, user=ADA.user)):
-            page = await opened.store.read(queries.list_audit, wanted, PageRequest())
+            page = await opened.store.read(queries.list_audit, None, PageRequest(), wanted)
             assert ([one.target for one in page.data], page.total) == ([name], 1)
 
 
@@ -254,7 +259,7 @@ async def test_the_list_is_paged_both_ways(opened: Opened) -> None:
 
     async def page(**window):
         return await opened.store.read(
-            queries.list_audit, AuditQuery(), PageRequest(limit=2, **window)
+            queries.list_audit, None, PageRequest(limit=2, **window), AuditQuery()
         )
 
     first = await page()
@@ -271,7 +276,7 @@ async def test_an_entry_tells_who_did_what_from_where_and_what_it_changed(opened
         Tx.audit, eve, "GET refused", "/v1/hooks", after={"more": 2}, result="refused"
     )
     await opened.store.write(changes.create_token, BOB, "ci", Role.VIEWER, AccountId(1), None)
-    page = await opened.store.read(queries.list_audit, AuditQuery(), PageRequest())
+    page = await opened.store.read(queries.list_audit, None, PageRequest(), AuditQuery())
     token, refused, made = page.data
     assert (made.user, made.role, made.action, made.target) == (
         "ada", "admin", "hook.create", f"hook {hook.id}",
@@ -286,5 +291,5 @@ async def test_an_entry_tells_who_did_what_from_where_and_what_it_changed(opened
 async def test_an_entry_that_was_made_unreadable_is_listed_all_the_same(opened: Opened) -> None:
     await make_hook(opened.store)
     await behind_its_back(opened, "UPDATE audit SET after = '{oops' WHERE id = 1")
-    (entry,) = (await opened.store.read(queries.list_audit, AuditQuery(), PageRequest())).data
+    (entry,) = (await opened.store.read(queries.list_audit, None, PageRequest(), AuditQuery())).data
     assert entry.after == {"unreadable": "{oops"}

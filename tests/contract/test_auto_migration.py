@@ -15,7 +15,7 @@ from tests.support.stores import ADA, Opened, make_hook
 
 async def migrated_entries(opened: Opened) -> list[tuple[int | None, str, object, object]]:
     found = queries.AuditQuery(action="hook.change")
-    page = await opened.store.read(queries.list_audit, found, PageRequest())
+    page = await opened.store.read(queries.list_audit, None, PageRequest(), found)
     return sorted((one.account, one.target, one.before, one.after) for one in page.data)
 
 

@@ -56,7 +56,9 @@ async def opens(store, hook) -> bool:
 
 
 async def trail(store, action: str) -> list:
-    return (await store.read(queries.list_audit, AuditQuery(action=action), PageRequest())).data
+    return (
+        await store.read(queries.list_audit, None, PageRequest(), AuditQuery(action=action))
+    ).data
 
 
 async def test_a_rotation_encrypts_everything_again_and_drops_the_old_key(

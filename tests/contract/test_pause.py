@@ -22,7 +22,7 @@ from tests.support.stores import (
 
 async def trail(store: Store) -> list[tuple[str, str]]:
     page = PageRequest(limit=50)
-    entries = (await store.read(queries.list_audit, queries.AuditQuery(), page)).data
+    entries = (await store.read(queries.list_audit, None, page, queries.AuditQuery())).data
     return sorted((one.action, one.user) for one in entries if one.target == "engine")
 
 

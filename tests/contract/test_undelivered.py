@@ -483,7 +483,7 @@ async def test_give_up_works_in_parts_and_each_part_stays(
 
 async def audited(opened: Opened) -> list[tuple[str, str, object]]:
     page = await opened.store.read(
-        queries.list_audit, queries.AuditQuery(user="bob"), PageRequest()
+        queries.list_audit, None, PageRequest(), queries.AuditQuery(user="bob")
     )
     return [(entry.action, entry.target, entry.after) for entry in reversed(page.data)]
 

@@ -68,7 +68,7 @@ async def test_a_trail_that_was_written_before_gets_its_index(tmp_path: Path) ->
     raw.execute("UPDATE alembic_version SET version_num = '0003'")
     raw.commit()
     store = await open_in(tmp_path)
-    page = await store.read(queries.list_audit, AuditQuery(target="hook 1"), PageRequest())
+    page = await store.read(queries.list_audit, None, PageRequest(), AuditQuery(target="hook 1"))
     await store.close()
     assert len(page.data) == 1
     found = raw.execute("SELECT sql FROM sqlite_master WHERE name = 'audit_by_target'").fetchall()

@@ -293,12 +293,13 @@ async def test_one_delivery_and_one_event_are_looked_up(store) -> None:
 
 
 # Red when the whole trail is walked through to tell what was done to one hook.
-@pytest.mark.parametrize("more", [{}, {"account": 1}, {"user": "ada", "since_ms": 1}], ids=str)
-async def test_what_was_done_to_one_thing_is_found_by_the_thing(store, more) -> None:
+@pytest.mark.parametrize("account", [None, 1])
+@pytest.mark.parametrize("more", [{}, {"user": "ada", "since_ms": 1}], ids=str)
+async def test_what_was_done_to_one_thing_is_found_by_the_thing(store, account, more) -> None:
     for page in pages("audit.id").values():
         page = replace(page, sort=None, order=None)
         wanted = AuditQuery(target="hook 12", **more)
-        found = await plans(store, queries.list_audit, wanted, page)
+        found = await plans(store, queries.list_audit, account, page, wanted)
         assert not sorted_by_hand(found)
         steps = [step for step in found if "audit" in step]
         assert steps

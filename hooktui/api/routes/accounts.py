@@ -74,7 +74,7 @@ async def list_tokens(
 ) -> Response:
     """List tokens without their texts; with ``account`` those bound to it."""
     owner = caller_of(request).account_or_any(account)
-    return respond(await read_in(request, owner, queries.list_tokens, owner, window))
+    return respond(await read_in(request, owner, queries.list_tokens, window))
 
 
 @router.post("/v1/tokens", status_code=201, response_model=Token)

@@ -59,7 +59,7 @@ async def list_alerts(
     """List alerts, newest first; without ``state`` or ``key`` only unresolved ones."""
     owner = caller_of(request).account(account)
     query = queries.AlertQuery(state=state, type=type, hook=hook, key=key)
-    return respond(await read_in(request, owner, queries.list_alerts, owner, window, query))
+    return respond(await read_in(request, owner, queries.list_alerts, window, query))
 
 
 @router.get("/v1/alerts/{alert}", response_model=Alert)

@@ -50,7 +50,6 @@ async def list_audit(
     """
     owner = caller_of(request).account_or_any(account)
     query = AuditQuery(
-        account=owner,
         user=user,
         role=role,
         action=action,
@@ -59,7 +58,7 @@ async def list_audit(
         since_ms=since,
         until_ms=until,
     )
-    return respond(await read_in(request, owner, queries.list_audit, query, window))
+    return respond(await read_in(request, owner, queries.list_audit, window, query))
 
 
 @router.get("/v1/audit/verify", response_model=AuditCheck)

@@ -131,7 +131,7 @@ async def list_deliveries(
         q=filter_of(q),
     )
     async with searching(request, query.q):
-        page = await read_in(request, owner, queries.list_deliveries, owner, window, query)
+        page = await read_in(request, owner, queries.list_deliveries, window, query)
     return respond(page)
 
 

@@ -47,7 +47,7 @@ async def list_events(
     owner = caller_of(request).account(account)
     parsed = filter_of(q, parse_event_filter)
     async with searching(request, parsed):
-        page = await read_in(request, owner, queries.list_events, owner, window, type, parsed)
+        page = await read_in(request, owner, queries.list_events, window, type, parsed)
     return respond(page)
 
 

@@ -121,7 +121,7 @@ async def list_hooks(
     owner = caller_of(request).account(account)
     search = hook_search_of(q)
     async with searching(request, search):
-        page = await read_in(request, owner, queries.list_hooks, owner, window, search)
+        page = await read_in(request, owner, queries.list_hooks, window, search)
     return respond(replace(page, data=[_shown(request, hook) for hook in page.data]))
 
 

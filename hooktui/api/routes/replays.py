@@ -315,7 +315,7 @@ async def list_replays(
     service = service_of(request)
     owner = caller_of(request).account(account)
     narrow = (None if state is None else state.value, hook)
-    page = await read_in(request, owner, queries.list_replays, owner, window, *narrow)
+    page = await read_in(request, owner, queries.list_replays, window, *narrow)
     return respond(replace(page, data=[_with_waits(service, replay) for replay in page.data]))
 
 

@@ -84,7 +84,6 @@ async def list_undelivered(
         request,
         owner,
         queries.list_undelivered,
-        owner,
         window,
         query,
         now_ms=now,

@@ -27,7 +27,6 @@ class AuditQuery:
     ``since_ms`` (inclusive) and ``until_ms`` (exclusive) bound the time of an entry.
     """
 
-    account: AccountId | None = None
     user: str | None = None
     role: str | None = None
     action: str | None = None
@@ -37,13 +36,15 @@ class AuditQuery:
     until_ms: int | None = None
 
 
-def list_audit(conn: Connection, query: AuditQuery, page: PageRequest) -> Page[AuditEntry]:
-    """Return a page of the audit trail.
+def list_audit(
+    conn: Connection, account: AccountId | None, page: PageRequest, query: AuditQuery
+) -> Page[AuditEntry]:
+    """Return a page of the audit trail: the entries about an account, or (None) all.
 
     Raises:
         Refused: the page request is not acceptable.
     """
-    about, conditions = _about(query.target), _conditions(query)
+    about, conditions = _about(query.target), _conditions(account, query)
     listing = PagedQuery(
         select(AUDIT.c.id, *ROW_COLUMNS).where(*about, *conditions),
         lambda entry, *values: (int(entry), Row(*values)),
@@ -65,10 +66,10 @@ def _about(target: str | None) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _conditions(query: AuditQuery) -> list[ColumnElement[bool]]:
+def _conditions(account: AccountId | None, query: AuditQuery) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    if query.account is not None:
-        conditions.append(AUDIT.c.account_id == query.account)
+    if account is not None:
+        conditions.append(AUDIT.c.account_id == account)
     for name in ("user", "role", "action", "target", "result"):
         text: str | None = getattr(query, name)
         if text is not None and (name != "target" or _is_pattern(text)):
