@@ -19,7 +19,7 @@ from pathlib import Path
 import certifi
 from cryptography import x509
 
-from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.clock import DAY_MS, to_rfc3339
 from hooktui.domain.wire.diagnosis import Certificate
 
 
@@ -61,7 +61,6 @@ MAX_CERTIFICATES = 10
 """Limit of a chain; legitimate ones have two to four."""
 MAX_NAMES = 100
 LONGEST_TEXT = 200
-_DAY_MS = 86_400_000
 
 
 def read_chain(chain: Sequence[bytes], now_ms: int) -> tuple[Certificate, ...]:
@@ -92,7 +91,7 @@ def _read(der: bytes, now_ms: int) -> Certificate | None:
             names=_names(certificate),
             not_before=to_rfc3339(_ms(certificate.not_valid_before_utc)),
             not_after=to_rfc3339(ends_ms),
-            days_left=math.floor((ends_ms - now_ms) / _DAY_MS),
+            days_left=math.floor((ends_ms - now_ms) / DAY_MS),
         )
     except Exception:  # the kind of error depends on the malformed part
         return None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from hooktui.domain.addresses import ParsedUrl
-from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.clock import DAY_MS, from_rfc3339
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.text import counted, cut
 from hooktui.domain.wire.diagnosis import Certificate, Check, ConnectionFindings, TlsFinding
@@ -21,7 +21,6 @@ _SOON_DAYS: Final = 14
 """Automatic renewal has happened by then."""
 _SOON_SHARE: Final = 0.25
 """Share of its lifetime: some certificates are valid for six days."""
-_DAY_MS = 86_400_000
 _MAX_NAMES = 4
 _LONGEST = 60
 """Characters of a name or an issuer, whatever its content, so that the rest of a line fits."""
@@ -127,7 +126,7 @@ def _expired(chain: Sequence[Certificate], host: str) -> tuple[str, str]:
 
 def _ends_soon(shown: Certificate, now_ms: int) -> bool:
     begin_ms, end_ms = from_rfc3339(shown.not_before), from_rfc3339(shown.not_after)
-    soon_ms = min(_SOON_DAYS * _DAY_MS, (end_ms - begin_ms) * _SOON_SHARE)
+    soon_ms = min(_SOON_DAYS * DAY_MS, (end_ms - begin_ms) * _SOON_SHARE)
     return end_ms - now_ms < soon_ms
 
 

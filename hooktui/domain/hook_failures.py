@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from hooktui.domain.clock import DAY_MS
 from hooktui.domain.deliveries import ErrorClass, Exchange
 
 FAILURES_TO_OPEN = 10
@@ -113,7 +114,7 @@ def probe_at_ms(until_ms: int, now_ms: int) -> int:
 
 
 DAYS = 5
-RULE_MS = DAYS * 86_400_000
+RULE_MS = DAYS * DAY_MS
 MIN_FAILURES = 10
 MIN_DAYS = 3
 

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
+from hooktui.domain.clock import DAY_MS
+
 BURST_S = 0.1
 """The burst in seconds of the rate: enough to work in batches, and small enough that no second
 exceeds the rate by more than a tenth (or one use, for slow rates)."""
 SPACED_S = 0.01
 """The burst of a rate that 429 responses ask for: the receiver may refuse two requests at once."""
-_LONGEST_WAIT_MS = 366 * 86_400_000
+_LONGEST_WAIT_MS = 366 * DAY_MS
 """However slow a rate is: no time leaves the range of a clock."""
 _ROUNDING = 1e-9  # ten times 0.1 token is one token
 

@@ -12,7 +12,7 @@ import msgspec
 
 from hooktui.domain.alerts import is_operator_event
 from hooktui.domain.catalogue import PING
-from hooktui.domain.clock import optional_rfc3339, parse_moment, to_rfc3339
+from hooktui.domain.clock import HOUR_MS, optional_rfc3339, parse_moment, to_rfc3339
 from hooktui.domain.deliveries import OPEN, DeliveryStatus
 from hooktui.domain.errors import Conflict, FieldError, Refused
 from hooktui.domain.failure_causes import CAUSES, CAUSES_IN_WORDS
@@ -39,7 +39,7 @@ MIN_RATE, DEFAULT_RATE, MAX_RATE = 0.1, 50.0, 1_000.0
 STEP_DELIVERIES: Final = 100
 STEP_BYTES: Final = 4 * 1024 * 1024
 LEASE_MS: Final = 15_000
-ABANDONED_MS: Final = 3_600_000
+ABANDONED_MS: Final = HOUR_MS
 """A replay that no server ran for this long pauses."""
 FAILURES_IN_A_ROW: Final = 20
 """Failed attempts in a row after which a hook is set aside."""

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from typing import Final
 
 BUCKET_MS: Final = 5 * 60 * 1000
-HOUR_MS: Final = 3600 * 1000
-DAY_MS: Final = 24 * HOUR_MS
 
 BOUNDS_MS: Final = (
     5, 10, 20, 50, 100, 200, 350, 500, 750, 1_000, 2_000, 3_500, 5_000, 10_000, 20_000, 30_000,

@@ -17,6 +17,7 @@ from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection
 
 from hooktui.domain.alerts import EXPIRES_WITHIN_MS, AlertRules
+from hooktui.domain.clock import DAY_MS
 from hooktui.domain.errors import HooktuiError, log_failure
 from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import AccountId, DeliveryId, HookId
@@ -24,7 +25,6 @@ from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.domain.wire.server import DatabaseInfo, Disk, RetentionDays, ServerInfo
 from hooktui.slices import end_tasks
 from hooktui.store import feed
-from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.changes.alert_look import (
     AT_ONCE,
     EXPIRING_EVERY,

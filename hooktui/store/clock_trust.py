@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from hooktui.domain.clock import format_duration
-from hooktui.store.attempt_stats import DAY_MS
+from hooktui.domain.clock import DAY_MS, format_duration
 
 _log = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ from functools import partial
 import pytest
 from sqlalchemy import func, select
 
+from hooktui.domain.clock import DAY_MS
 from hooktui.domain.ids import HookId
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.server import RetentionDays
 from hooktui.store import changes, queries
-from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.contract import StepOutcome
 from hooktui.store.planning.retention import OldEvent, RetentionPass
 from hooktui.store.queries.pages import PageRequest

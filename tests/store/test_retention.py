@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from hooktui.domain.clock import DAY_MS
 from hooktui.domain.errors import Conflict
 from hooktui.domain.ids import HookId, decode
 from hooktui.domain.wire.server import RetentionDays
 from hooktui.store import changes, queries
-from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.contract import NewEvent
 from hooktui.store.planning.retention import RetentionPass, scan_old
 from hooktui.store.sqlite import retention, sql

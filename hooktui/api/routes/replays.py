@@ -29,7 +29,7 @@ from hooktui.api.parameters import (
 )
 from hooktui.api.responses import describe_value, respond
 from hooktui.api.service import Service, check_account, read, read_in, service_of, write_in
-from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.clock import DAY_MS, to_rfc3339
 from hooktui.domain.errors import NotFound
 from hooktui.domain.hook_failures import waits_for
 from hooktui.domain.ids import AccountId, HookId, time_of
@@ -73,7 +73,6 @@ from hooktui.store.queries.replays import hooks_to_replay
 from hooktui.store.tx import Tx
 
 _MAX_DELIVERIES = 10**12
-_DAY_S = 86_400
 
 _Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 _Ids = Annotated[list[_Id], Field(json_schema_extra={"minItems": 1})]
@@ -255,7 +254,7 @@ def _kept_s(service: Service, counted: Iterable[CountedHook]) -> float | None:
     days = service.store.keep.days
     if oldest is None or not days:
         return None
-    return days * _DAY_S - (service.store.clock() - time_of(oldest)) / 1000
+    return (time_of(oldest) + days * DAY_MS - service.store.clock()) / 1000
 
 
 @router.post(

@@ -33,7 +33,7 @@ from hooktui.api.parameters import (
 from hooktui.api.responses import respond
 from hooktui.api.service import check_account, read, read_in, service_of
 from hooktui.domain import ids
-from hooktui.domain.clock import now_ms, to_rfc3339
+from hooktui.domain.clock import DAY_MS, now_ms, to_rfc3339
 from hooktui.domain.errors import Refused
 from hooktui.domain.failure_causes import ALL_GROUPS, GROUPS_IN_WORDS
 from hooktui.domain.ids import DeliveryId, HookId
@@ -44,7 +44,6 @@ WITHIN_S = 5.0
 """Time limit of one call."""
 _REST: Final = 1.0
 """Pause after a transaction as a multiple of its duration."""
-_DAY_MS: Final = 24 * 3600 * 1000
 
 
 def check_cause(name: str) -> str:
@@ -87,7 +86,7 @@ async def list_undelivered(
         window,
         query,
         now_ms=now,
-        kept_since_ms=round(now - days * _DAY_MS) if days else 0,
+        kept_since_ms=round(now - days * DAY_MS) if days else 0,
     )
     pace_of = service.engine.pace_of
     groups = [with_limit(group, pace_of(HookId(group.hook))) for group in page.data]

@@ -11,6 +11,7 @@ import msgspec
 
 from hooktui.domain.alerts import AlertRules, HookBatch, is_failing, is_operator_event
 from hooktui.domain.catalogue import PING
+from hooktui.domain.clock import DAY_MS
 from hooktui.domain.deliveries import (
     DeliveryStatus,
     DisabledReason,
@@ -32,7 +33,7 @@ from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.replays import HOOK_DELETED
 from hooktui.domain.schedule import INTERRUPTIONS_BEFORE_WAIT
-from hooktui.store.attempt_stats import BOUNDS_MS, DAY_MS, bucket_of, column_of
+from hooktui.store.attempt_stats import BOUNDS_MS, bucket_of, column_of
 from hooktui.store.contract import LEASE_S, AttemptResult
 from hooktui.store.feed_items import DeliveryState, HookEdit, attempt_item, delivery_item, hook_item
 from hooktui.store.live_hooks import LiveHooks

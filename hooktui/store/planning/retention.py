@@ -15,10 +15,10 @@ from typing import ClassVar, Concatenate, NamedTuple, ParamSpec, Protocol, TypeV
 
 from sqlalchemy import Connection, select, text
 
+from hooktui.domain.clock import DAY_MS
 from hooktui.domain.hook_failures import RULE_MS
 from hooktui.domain.ids import AccountId, floor_at, time_of
 from hooktui.domain.wire.server import RetentionDays
-from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.contract import DeadLetters, Purged
 from hooktui.store.tables import EVENT
 from hooktui.store.write_queue import Operation

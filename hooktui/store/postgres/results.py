@@ -9,12 +9,12 @@ from typing import Any, Self
 from sqlalchemy import Connection
 
 from hooktui import failpoints
+from hooktui.domain.clock import DAY_MS
 from hooktui.domain.deliveries import DeliveryStatus, DisabledReason
 from hooktui.domain.hook_failures import RULE_MS, Breaker, FailureStreak
 from hooktui.domain.ids import AccountId, DeliveryId, HookId
 from hooktui.domain.json_text import finish
 from hooktui.domain.live_hook import LiveHook
-from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.changes.alerts import decide_steps
 from hooktui.store.changes.hooks import disable_hook
 from hooktui.store.contract import AttemptResult

@@ -9,11 +9,11 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select
 
-from hooktui.domain.clock import optional_rfc3339, to_rfc3339
+from hooktui.domain.clock import HOUR_MS, optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.wire.hooks import HealthPoint, HookHealth, TypeCount
-from hooktui.store.attempt_stats import COUNTS, HOUR_MS, percentile_ms
+from hooktui.store.attempt_stats import COUNTS, percentile_ms
 from hooktui.store.queries.hooks import hook_columns, waiting_of
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATS
 

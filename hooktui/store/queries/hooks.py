@@ -23,7 +23,7 @@ from sqlalchemy import (
     select,
 )
 
-from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
+from hooktui.domain.clock import DAY_MS, HOUR_MS, now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import Trigger
 from hooktui.domain.errors import NotFound
 from hooktui.domain.failure_causes import last_status
@@ -34,7 +34,7 @@ from hooktui.domain.wire.hooks import Hook, HookStats
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.server import Backlog, HookBacklog
 from hooktui.store import hook_rows
-from hooktui.store.attempt_stats import BUCKET_MS, COUNTS, DAY_MS, HOUR_MS, percentile_ms
+from hooktui.store.attempt_stats import BUCKET_MS, COUNTS, percentile_ms
 from hooktui.store.queries.expressions import all_of
 from hooktui.store.queries.filter_sql import is_open, is_pending
 from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of

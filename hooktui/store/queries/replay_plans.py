@@ -21,6 +21,7 @@ from sqlalchemy import (
     select,
 )
 
+from hooktui.domain.clock import DAY_MS
 from hooktui.domain.errors import Refused
 from hooktui.domain.ids import HookId, ceiling_at, floor_at
 from hooktui.domain.live_hook import LiveHook, wants
@@ -33,7 +34,7 @@ from hooktui.domain.replays import (
     after_filters,
     assess_pair,
 )
-from hooktui.store.attempt_stats import COLUMNS, DAY_MS, percentile_ms
+from hooktui.store.attempt_stats import COLUMNS, percentile_ms
 from hooktui.store.queries.pace import Pace
 from hooktui.store.queries.pages import read_opaque, write_opaque
 from hooktui.store.queries.replay_candidates import (

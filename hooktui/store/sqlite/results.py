@@ -7,12 +7,12 @@ from collections.abc import Collection, Sequence
 from operator import itemgetter
 
 from hooktui import failpoints
+from hooktui.domain.clock import DAY_MS
 from hooktui.domain.deliveries import DeliveryStatus, DisabledReason
 from hooktui.domain.hook_failures import RULE_MS, Breaker, FailureStreak
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.domain.json_text import Steps
 from hooktui.domain.live_hook import LiveHook
-from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.changes.alerts import decide_steps
 from hooktui.store.changes.hooks import disable_hook
 from hooktui.store.contract import AttemptResult
