@@ -400,14 +400,6 @@ def alert_facts(replay: Replay) -> dict[str, object]:
     }
 
 
-def add_counts(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
-    """Return the sums of two sets of counts."""
-    total = dict(first)
-    for name, count in second.items():
-        total[name] = total.get(name, 0) + count
-    return total
-
-
 def add_plans(first: ReplayPlan, second: ReplayPlan) -> ReplayPlan:
     """Return the sum of a page of a plan and the next one."""
     hooks = {hook.hook: hook for hook in first.hooks}

@@ -5,6 +5,7 @@ Without I/O, for both databases. It draws ids.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -22,7 +23,6 @@ from hooktui.domain.replays import (
     ReplaySkip,
     ReplayState,
     WalkState,
-    add_counts,
     after_filters,
     assess_pair,
 )
@@ -190,7 +190,7 @@ def plan_step(
     plan = StepPlan(ReplayStepResult(StepOutcome.DONE))
     writer = _Writer(plan, progress.account, hook, work)
     room = None if progress.max_deliveries is None else progress.max_deliveries - progress.handled
-    cursor, skipped = progress.cursor, dict(progress.skipped)
+    cursor, skipped = progress.cursor, Counter(progress.skipped)
     claims: list[ClaimedDelivery] = []
     ordered = hook.settings.ordered
     passed = 0
@@ -202,10 +202,10 @@ def plan_step(
             own = newest[candidate.event].id if act is Act.RETRY else None
             if plan.handled or any(each != own for each in in_line):
                 break  # one at a time, behind everything else
-        skipped = add_counts(skipped, candidate.skipped)
+        skipped.update(candidate.skipped)
         cursor = candidate.cursor
         if isinstance(act, ReplaySkip):
-            skipped[act] = skipped.get(act, 0) + 1
+            skipped[act] += 1
         elif act is not None:
             claim = writer.write(act, events[candidate.event], newest.get(candidate.event))
             if claim is not None:
@@ -214,7 +214,8 @@ def plan_step(
     passed_all = passed == len(step.candidates)
     used_up = room is not None and plan.handled >= room and not passed_all
     if passed_all:
-        cursor, skipped = max(step.end, cursor), add_counts(skipped, step.skipped)
+        cursor = max(step.end, cursor)
+        skipped.update(step.skipped)
     elif not used_up and cursor == progress.cursor:
         return StepPlan(ReplayStepResult(StepOutcome.WAITS))
     walked = used_up or (passed_all and step.complete)

@@ -24,7 +24,6 @@ from hooktui.domain.replays import (
     ReplayMode,
     ReplayState,
     WalkState,
-    add_counts,
     check_selection,
 )
 from hooktui.domain.wire.pages import Page
@@ -203,9 +202,9 @@ def _replay(
 ) -> Replay:
     selection = msgspec.json.decode(row.selection, type=ReplaySelection)
     hooks = tuple(_hook(row, walk, paused=paused, now=now) for walk in walks)
-    skipped: Mapping[str, int] = {}
+    skipped = Counter[str]()
     for hook in hooks:
-        skipped = add_counts(skipped, hook.skipped)
+        skipped.update(hook.skipped)
     sent, retried = sum(hook.sent for hook in hooks), sum(hook.retried for hook in hooks)
     total = row.max_deliveries
     ended = row.state not in UNFINISHED
