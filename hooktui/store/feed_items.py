@@ -90,9 +90,9 @@ def alert_item(account: AccountId, alert: int, change: str) -> Item:
     return (ALERT, account, alert, change)
 
 
-def engine_item(account: AccountId, data: Mapping[str, object]) -> Item:
-    """Return the item of an event of the engine, such as a breaker that opened."""
-    return (ENGINE, account, dict(data))
+def engine_item(data: Mapping[str, object]) -> Item:
+    """Return the item of a change of the engine, which concerns all accounts."""
+    return (ENGINE, 0, dict(data))
 
 
 def replay_item(account: AccountId, replay: int) -> Item:

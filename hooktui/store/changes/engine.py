@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy import delete, insert
 
-from hooktui.domain.ids import AccountId
 from hooktui.domain.roles import Actor
 from hooktui.domain.wire.server import EngineState
 from hooktui.store.feed_items import engine_item
 from hooktui.store.queries.engine import engine_state
 from hooktui.store.tables import PAUSE
 from hooktui.store.tx import Tx
-
-_ALL_ACCOUNTS = AccountId(0)
 
 
 def pause(tx: Tx, actor: Actor) -> EngineState:
@@ -37,6 +34,6 @@ def _changed(tx: Tx, actor: Actor, action: str, *, paused: bool) -> EngineState:
     state = engine_state(tx.conn)
     tx.audit(actor, action, "engine", before={"paused": not paused}, after={"paused": paused})
     pause_fields = None if state.paused is None else {"at": state.paused.at, "by": state.paused.by}
-    tx.feed(engine_item(_ALL_ACCOUNTS, {"paused": pause_fields}))
+    tx.feed(engine_item({"paused": pause_fields}))
     tx.notes.paused = paused
     return state
