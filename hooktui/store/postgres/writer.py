@@ -114,7 +114,7 @@ class Writer:
                 await self._clean(error, hung=hung)
                 if hung:  # each of these would wait as long again
                     self._target.hung_s = time.monotonic()
-                    self._fail(self.queue.withdraw(_any), explain(error, self._target))
+                    self._fail(self.queue.withdraw(lambda _: True), explain(error, self._target))
                 lost, closing = is_lost(error), self.queue.closing
                 if lost and committing:
                     failure: Exception = outcome_unknown()
@@ -198,10 +198,6 @@ class Writer:
         elif batch:
             _log.error("a write transaction failed: %s", failure)
         self.queue.fail(batch, failure)
-
-
-def _any(_: Operation[Any]) -> bool:
-    return True
 
 
 async def _run_all(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> None:

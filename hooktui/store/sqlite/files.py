@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-from hooktui.domain.errors import Conflict, Refused, Unavailable
+from hooktui.domain.errors import Conflict, HooktuiError, Refused, Unavailable
 
 _log = logging.getLogger(__name__)
 
@@ -168,14 +168,21 @@ SLOW_FSYNC_MS = 3.0
 
 
 def measure_fsync_ms(folder: Path) -> float:
-    """Return the median duration in milliseconds of writing and syncing one page."""
+    """Return the median duration in milliseconds of writing and syncing one page.
+
+    Raises:
+        HooktuiError: the folder cannot be written.
+    """
     times_s = []
-    with tempfile.TemporaryFile(dir=folder) as scratch:
-        for _ in range(_SYNCS):
-            start_s = time.perf_counter()
-            os.pwrite(scratch.fileno(), os.urandom(_SYNC_BYTES), 0)
-            os.fdatasync(scratch.fileno())
-            times_s.append(time.perf_counter() - start_s)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as scratch:
+            for _ in range(_SYNCS):
+                start_s = time.perf_counter()
+                os.pwrite(scratch.fileno(), os.urandom(_SYNC_BYTES), 0)
+                os.fdatasync(scratch.fileno())
+                times_s.append(time.perf_counter() - start_s)
+    except OSError as error:
+        raise HooktuiError(f"cannot write in {folder}: {error.strerror}") from error
     return statistics.median(times_s) * 1000
 
 

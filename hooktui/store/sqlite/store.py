@@ -168,7 +168,7 @@ class SqliteStore(Store):
         try:
             refuse_served(database)
             raw, conn, vault = prepare(database, key_file)
-            fsync_ms = _fsync_ms(folder)
+            fsync_ms = measure_fsync_ms(folder)
             store = cls(
                 database, lock, raw, conn, vault, clock, fsync_ms, keep, reserve, steady, rules
             )
@@ -368,10 +368,3 @@ class SqliteStore(Store):
         rows_over, items_over = self._feed_rows - MAX_FEED_ROWS, self._feed_items - MAX_FEED_ITEMS
         if rows_over > 0 or items_over > 0:
             self._recording.add(TrimFeed(rows_over, items_over))
-
-
-def _fsync_ms(folder: Path) -> float:
-    try:
-        return measure_fsync_ms(folder)
-    except OSError as error:
-        raise HooktuiError(f"cannot write in {folder}: {error.strerror}") from error
