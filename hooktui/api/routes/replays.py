@@ -177,28 +177,21 @@ async def _plan(
     counted = await read(
         request, count_pairs, selection, hooks, position, lambda: store.is_accepting
     )
-    now_ms = store.clock()
-    medians = await read(request, median_durations, [hook.id for hook in hooks], now_ms)
-    planned, skipped = [], []
-    for hook in hooks:
-        sums = counted.hooks.get(hook.id)
-        if sums is None:
-            continue
-        waits = waits_for(
-            active=hook.active,
-            breaker_until_ms=hook.breaker_until_ms,
-            paused=store.paused,
-            now_ms=now_ms,
-        )
-        planned.append(_planned(hook, sums, waits, _pace(service, hook, rate, medians)))
-        skipped += [
-            PlannedSkip(hook=hook.id, reason=name, count=count, explanation=EXPLANATIONS[name])
-            for name, count in sums.skipped.items()
-        ]
+    medians = await read(request, median_durations, [hook.id for hook in hooks], store.clock())
+    hooks = [hook for hook in hooks if hook.id in counted.hooks]
+    planned = [
+        _planned(service, hook, counted.hooks[hook.id], _pace(service, hook, rate, medians))
+        for hook in hooks
+    ]
+    skipped = (
+        PlannedSkip(hook=hook.id, reason=name, count=count, explanation=EXPLANATIONS[name])
+        for hook in hooks
+        for name, count in counted.hooks[hook.id].skipped.items()
+    )
     warnings = (
         f"hook {hook.id} sends in order: a delivery that fails holds those behind it"
         for hook in hooks
-        if holds_line(hook, selection) and hook.id in counted.hooks
+        if holds_line(hook, selection)
     )
     return with_estimate(
         ReplayPlan(
@@ -227,7 +220,13 @@ def _live_hook(service: Service, owner: AccountId, hook: HookId) -> LiveHook:
     return live
 
 
-def _planned(hook: LiveHook, sums: CountedHook, waits: str | None, rate: float) -> PlannedHook:
+def _planned(service: Service, hook: LiveHook, sums: CountedHook, rate: float) -> PlannedHook:
+    waits = waits_for(
+        active=hook.active,
+        breaker_until_ms=hook.breaker_until_ms,
+        paused=service.store.paused,
+        now_ms=service.store.clock(),
+    )
     return PlannedHook(
         hook=hook.id,
         name=hook.settings.name,
