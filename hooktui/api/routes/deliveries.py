@@ -63,8 +63,7 @@ async def detail_of(service: Service, caller: Caller, record: DeliveryRecord) ->
         signed = web.string_signed(event, timestamp_s, record.body)
         if hook is not None:
             request = await _request(service, caller, record, hook, event, timestamp_s, record.body)
-    attempts = tuple(record.attempts)
-    details = {"attempts": attempts, "request": request, "string_signed": signed}
+    details = {"attempts": record.attempts, "request": request, "string_signed": signed}
     return DeliveryDetail(**fields_of(delivery) | details)
 
 

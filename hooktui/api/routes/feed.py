@@ -182,10 +182,9 @@ async def _respond(request: Request, page: FeedItemPage, *, from_end: bool = Fal
 
 
 def _for_revision_1(item: FeedItem, auto_max: int) -> FeedItem:
-    shown = item.object
-    return (
-        replace(item, object=for_revision_1(shown, auto_max)) if isinstance(shown, Hook) else item
-    )
+    if isinstance(item.object, Hook):
+        return replace(item, object=for_revision_1(item.object, auto_max))
+    return item
 
 
 def _page_steps(page: FeedItemPage, *, from_end: bool = False) -> Steps[bytes]:
