@@ -145,13 +145,9 @@ def check_chain(
 ) -> AuditCheck:
     """Check whether the entries after one (0: from the first) continue the chain to its end.
 
-    Args:
-        conn: a read connection.
-        vault: decrypts the key of the chain.
-        after: the last entry that was already checked.
-        limit: maximum number of entries to check.
-        known: an entry that the chain must contain. A restored backup, or a trail rewritten with
-            the vault's key, is consistent in itself and found only by this.
+    ``limit`` entries at most are checked. ``known`` is an entry that the chain must contain: a
+    restored backup, or a trail rewritten with the vault's key, is consistent in itself and found
+    only by this.
     """
     chain = chain_of(conn, vault)
     if chain is None:

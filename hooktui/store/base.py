@@ -103,17 +103,10 @@ class Operations:
 class Store(ABC):
     """One store; the docstring of ``contract`` lists its guarantees.
 
-    Args:
-        vault: encrypts and decrypts secrets.
-        rules: when alerts open, and how often they are announced.
-        keep: the retention periods.
-
     Attributes:
         number: this server's number among those that share the store.
-        vault: encrypts and decrypts secrets.
         token: of the leases of this server.
         clock: of this store, in milliseconds since the epoch.
-        keep: the retention periods.
     """
 
     OPERATIONS: ClassVar[Operations]

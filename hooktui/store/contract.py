@@ -207,10 +207,7 @@ class Purged:
 class DatabaseCopy:
     """A checked copy of a database in an unnamed file.
 
-    Attributes:
-        file: descriptor, open for reading; the holder of the copy closes it.
-        size: length in bytes.
-        sha256: hash of all bytes.
+    ``file`` is its descriptor, open for reading; the holder of the copy closes it.
     """
 
     file: int
@@ -244,9 +241,7 @@ class ReplayStep:
     """One step of a replay at one hook, as its owner planned it.
 
     Attributes:
-        replay: its id.
         token: of the owner's lease.
-        hook: the hook.
         version: the version of the hook with which the candidates were found.
         selection: of the replay.
         cursor: of the hook's walk, as read.

@@ -92,16 +92,10 @@ async def move_rows(
     vault: Vault,
     progress: Callable[[str], None],
 ) -> list[Copied]:
-    """Copy all rows over a connection in a transaction; the caller commits.
+    """Copy all rows of a SQLite file, to which no process writes; the caller commits.
 
-    Args:
-        conn: to a migrated database; its transaction locks the tables for all others.
-        database: the SQLite file; no process writes to it.
-        move: the target of the audit entry.
-        actor: the actor of the audit entry.
-        target: the address of ``conn``.
-        vault: the vault of both sides.
-        progress: called with a line of progress.
+    ``conn`` leads to a migrated database (``target``), and its transaction locks the tables for all
+    others. ``move`` is the target of the audit entry.
 
     Raises:
         Conflict: the database is not empty, a server works on it, or the file's schema is older.

@@ -73,15 +73,8 @@ class SideEffects(msgspec.Struct):
 class Tx:
     """One change inside a write transaction.
 
-    Attributes:
-        conn: the writer's connection.
-        now_ms: the transaction's time.
-        vault: encrypts and decrypts secrets.
-        ids: creates ids of events, deliveries and alerts.
-        live: the hooks as of the last commit.
-        rules: when alerts open.
-        changed_before: hooks that earlier changes of the same transaction changed.
-        notes: side effects at and after the commit.
+    ``live`` are the hooks as of the last commit, ``changed_before`` those that earlier changes of
+    the same transaction changed, ``notes`` the side effects at and after the commit.
     """
 
     conn: Connection

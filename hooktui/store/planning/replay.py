@@ -174,13 +174,9 @@ def plan_step(
 ) -> StepPlan:
     """Plan a step that has no `refusal`.
 
-    Args:
-        step: the step.
-        progress: the state of the replay at the hook.
-        events: the events of the candidates that still exist, by id.
-        newest: the newest deliveries of the candidates' pairs, by event.
-        in_line: the first two deliveries of an ordered hook that wait or are being sent.
-        work: the transaction.
+    ``events`` are those of the candidates that still exist, by id; ``newest`` the newest deliveries
+    of the candidates' pairs, by event; ``in_line`` the first two deliveries of an ordered hook that
+    wait or are being sent.
     """
     hook = work.live.view.get(step.hook)
     if hook is None:

@@ -146,13 +146,8 @@ class PostgresStore(Store):
     ) -> Self:
         """Connect to a database, create or upgrade its schema, and register as a server.
 
-        Args:
-            url: ``postgresql://…``.
-            home: the folder of this server; only one server works in it.
-            key_file: the keys, the same for all servers of the database.
-            clock: milliseconds since the epoch; by default the database's time.
-            keep: the retention periods.
-            rules: when alerts open.
+        Only one server works in ``home``; ``key_file`` is the same for all servers of the
+        database. ``clock`` returns milliseconds since the epoch; by default the database's time.
 
         Raises:
             Conflict: another process works in this home.

@@ -51,18 +51,10 @@ _SKIP_NUMBERS = text(
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """The result of a restore and the content of the store.
+    """The result of a restore, and the counts of rows in the store.
 
-    Attributes:
-        file: the backup.
-        database: the path of the restored database.
-        kept: the path of the previous database; None: there was none.
-        migrated_from: the schema of the backup if it was older than this version's.
-        events: number of events.
-        deliveries: number of deliveries.
-        waiting: number of deliveries that are not final.
-        hooks: number of hooks.
-        newest_event_at: when the newest event was accepted.
+    ``kept`` is the path of the previous database, if there was one; ``migrated_from`` the schema of
+    the backup if it was older than this version's; ``waiting`` counts open deliveries.
     """
 
     file: str
