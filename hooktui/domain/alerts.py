@@ -232,7 +232,6 @@ class AlertStatus:
     """The changing part of an alert.
 
     Attributes:
-        state: its state.
         count: how often it happened.
         opened_at: times are milliseconds since the epoch.
         changed_at: when its state changed last, ``changed_by`` who did that.

@@ -34,12 +34,9 @@ class DiagnosisInput:
 
     Attributes:
         hook: as it is after the ping.
-        target: the parsed URL.
         findings: those of the probe, up to the request.
         ping: the ping's attempt, if one was sent.
         breaker_until_ms: when the next probe may be sent, while the hook's breaker is open.
-        paused: whether all sending is paused.
-        started_at: start of the diagnosis.
         now_ms: end of the diagnosis.
     """
 

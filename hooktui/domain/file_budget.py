@@ -33,13 +33,9 @@ DEFAULT_OUTBOUND: Final = 10_000
 class FileBudget:
     """The shares that have a limit of their own.
 
-    Attributes:
-        limit: descriptors of the process.
-        api: connections to the API, over TCP and the Unix socket together.
-        lookup_threads: concurrent name look-ups (threads).
-        diagnoses: concurrent diagnoses.
-        pings: concurrent test deliveries.
-        outbound: connections of deliveries to receivers.
+    ``limit`` are the descriptors of the process; ``api`` connections to the API, over TCP and the
+    Unix socket together; ``outbound`` those of deliveries to receivers. The others count what runs
+    concurrently.
     """
 
     limit: int

@@ -62,11 +62,8 @@ def check_settings(
 ) -> HookSettings:
     """Return the settings in their normal form (events in catalogue order, name filled in).
 
-    Args:
-        settings: what is checked.
-        catalogue: the event types.
-        stored: the settings that the hook has; a rule that came later, or an event type that left
-            the catalogue, must not keep an operator from disabling it.
+    ``stored`` are the settings that the hook has: a rule that came later, or an event type that
+    left the catalogue, must not keep an operator from disabling it.
 
     Raises:
         Refused: with every bad field.
