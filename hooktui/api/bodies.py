@@ -99,12 +99,7 @@ class BodyBudget:
     Many small ones may be too much as well. One caller's bodies take at most as much as is free
     beside them: half of the budget for one caller alone, a third for each of two.
 
-    Args:
-        max_bytes: bytes; by default `MAX_HELD_BYTES`.
-
-    Attributes:
-        max_bytes: the same.
-        size: bytes in memory now.
+    ``size`` is the number of bytes in memory now.
     """
 
     def __init__(self, max_bytes: int | None = None) -> None:

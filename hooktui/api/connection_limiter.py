@@ -250,7 +250,6 @@ class ConnectionLimiter:
         in_all: maximum of all together.
 
     Attributes:
-        max_connections: the same.
         refused: connections that got no slot, since the start.
     """
 

@@ -38,7 +38,6 @@ class UnsentResponses:
             single response may be longer.
 
     Attributes:
-        bodies: the same.
         reset: connections that were reset because of these limits, since the start.
     """
 
