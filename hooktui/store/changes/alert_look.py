@@ -56,13 +56,10 @@ class AlertLook:
     def decide(
         self, seen: Seen, disk: Disk | None, expiring: Iterable[Expiring] | None, now_ms: int
     ) -> LookResult:
-        """Return the changes that are due.
+        """Return the changes that are due after what the look has read.
 
-        Args:
-            seen: what the look read.
-            disk: the space on the disk; None: it is another machine's.
-            expiring: the dead letters that expire soon; None: they were not searched this time.
-            now_ms: the time.
+        ``disk`` is None if it is another machine's; ``expiring`` are the dead letters that expire
+        soon, None if they were not searched this time.
         """
         result = LookResult()
         known = {alert.key: alert for alert in seen.alerts}

@@ -86,11 +86,8 @@ def decide_steps(
 ) -> Steps[None]:
     """Open and end the alerts of hooks whose results were recorded.
 
-    Args:
-        new_tx: begins the change of a hook.
-        notes: get the side effects.
-        batches: what was recorded.
-        waiting: changes of the numbers of waiting deliveries that are not written yet.
+    ``new_tx`` begins the change of a hook, and ``notes`` get the side effects. ``waiting`` are
+    changes of the numbers of waiting deliveries that are not written yet.
     """
     for recorded in batches:
         tx = new_tx()

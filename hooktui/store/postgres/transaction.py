@@ -209,10 +209,7 @@ def _state_assignments(change: StateChange) -> list[str]:
 async def begin(raw: Raw, shared: Shared, *, alone: bool = False) -> WriteTransaction:
     """Begin a transaction that sees the hooks as of the last commit of any server.
 
-    Args:
-        raw: the connection.
-        shared: the state of this server's transactions.
-        alone: for a change of people: excludes other changes and hot transactions.
+    ``alone`` is for a change of people: it excludes other changes and hot transactions.
     """
     await raw.execute(sql.BEGIN_ALONE if alone else sql.BEGIN)
     asked_ns = time.monotonic_ns()

@@ -162,13 +162,7 @@ class Gone(NamedTuple):
 def gone(
     conn: Connection, hooks: Collection[int] | None = None, alerts: Collection[int] | None = None
 ) -> list[Gone]:
-    """Return the alerts about groups that are empty and hooks that no longer fail.
-
-    Args:
-        conn: the connection of the transaction.
-        hooks: only alerts of these.
-        alerts: only these.
-    """
+    """Return the alerts, of some hooks or among some, whose group is empty or hook works again."""
     in_group = select(DELIVERY.c.id).where(
         DELIVERY.c.hook_id == ALERT.c.hook_id,
         DELIVERY.c.cause == ALERT.c.cause,

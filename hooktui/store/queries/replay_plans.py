@@ -153,12 +153,8 @@ def count_pairs(
 ) -> CountedPairs:
     """Count the pairs that a replay would send, hook by hook, for `COUNT_S` at most.
 
-    Args:
-        conn: a read connection.
-        selection: what is selected.
-        hooks: the hooks of the selection, in order.
-        start: where to continue.
-        busy: returns whether events come in; called from the thread of the query.
+    ``hooks`` are those of the selection, in order. ``busy`` returns whether events come in; it is
+    called from the thread of the query.
     """
     pace = Pace(conn, lambda: _REST_WHEN_BUSY if busy() else _REST)
     counted = CountedPairs()

@@ -42,11 +42,8 @@ class BadBackup(HooktuiError):
 class Backups:
     """The copies of one database, one at a time.
 
-    Args:
-        database: the database file.
-        reserve: bytes of the disk that a copy leaves free.
-        pool: threads for copying.
-        reading: counts as a reader of the database while its block runs.
+    A copy leaves ``reserve`` bytes of the disk free, runs in ``pool``, and counts as a reader while
+    the block of ``reading`` runs.
     """
 
     def __init__(

@@ -19,11 +19,8 @@ from hooktui.store.durable_files import replace_file, sync
 class Mark:
     """The destination and state of a move.
 
-    Attributes:
-        move: the id of the move, also in the audit trail of the new database.
-        to: the other database, without a password.
-        at: when it began.
-        done: whether it is complete.
+    ``move`` is its id, also in the audit trail of the new database; ``to`` the other database,
+    without a password.
     """
 
     move: str
