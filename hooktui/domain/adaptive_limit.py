@@ -253,12 +253,7 @@ class AdaptiveLimit:
     def count_with_last(self, began_s: float, now_s: float, latency_s: float) -> bool:
         """Count a success that came just after an observation, as late and as saturated as that.
 
-        Return False if it must be passed to `ended` instead.
-
-        Args:
-            began_s: when the attempt began.
-            now_s: when its response came.
-            latency_s: as in an observation.
+        Return False if it must be passed to `ended` instead. The times are as in an `Observation`.
         """
         window = self._window
         if (
@@ -291,10 +286,8 @@ class AdaptiveLimit:
     def ended(self, observed: Observation, *, in_flight: int, saturated: bool) -> None:
         """Take what an attempt showed into account.
 
-        Args:
-            observed: of an attempt.
-            in_flight: attempts in flight when it came, itself included.
-            saturated: deliveries of the hook wait for a slot.
+        ``in_flight`` includes the attempt itself; ``saturated``: deliveries of the hook wait for a
+        slot.
         """
         now_s, began_s, signal = observed.at_s, observed.began_s, observed.signal
         if began_s < self._since_s:

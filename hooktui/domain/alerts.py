@@ -260,12 +260,8 @@ def after_opening(
 ) -> AlertStatus:
     """Return an alert after something opened it or made it grow.
 
-    Args:
-        before: the newest alert of its key, if there is one.
-        count: how often it happened now.
-        rules: the settings.
-        now_ms: the time.
-        by: the name of the server.
+    ``before`` is the newest alert of its key, if there is one; ``count`` how often it happened now;
+    ``by`` the name of the server.
     """
     if before is not None and before.state is not AlertState.RESOLVED:
         return replace(before, count=before.count + count)

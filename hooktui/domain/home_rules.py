@@ -27,12 +27,8 @@ _ROOT = 0
 class FileEntry:
     """One name in a file system; a link itself, not its target.
 
-    Attributes:
-        path: its path.
-        part: its purpose.
-        mode: as ``st_mode``: kind and permissions.
-        uid: its owner.
-        shared_group: whether its group has members besides the owner and root.
+    ``part`` is its purpose; ``mode`` is kind and permissions, as ``st_mode``; ``shared_group``
+    says whether its group has members besides the owner and root.
     """
 
     path: str

@@ -366,12 +366,8 @@ def after_filters(
 ) -> Act | ReplaySkip | None:
     """Return what a replay does with a pair after the checks that do not depend on deliveries.
 
-    Args:
-        verdict: of `assess_pair`.
-        selection: of the replay.
-        fits: whether the filter of the replay matches.
-        purged: whether the event has no body any more.
-        ordered: whether the hook sends in order.
+    ``verdict`` is that of `assess_pair`; ``fits`` says whether the filter of the replay matches,
+    ``purged`` whether the event has no body any more, ``ordered`` whether the hook sends in order.
     """
     if not isinstance(verdict, Act):
         return verdict

@@ -129,11 +129,8 @@ def string_signed(message_id: str, timestamp: int, body: bytes) -> bytes:
 def standard_signature(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
     """Return one entry of ``webhook-signature``.
 
-    Args:
-        key: from `standard_key`.
-        message_id: the event's id, as in ``webhook-id``.
-        timestamp: Unix seconds of the attempt, as in ``webhook-timestamp``.
-        body: the event's bytes.
+    ``key`` comes from `standard_key`; ``message_id`` and ``timestamp`` (Unix seconds) are the
+    values of ``webhook-id`` and ``webhook-timestamp``.
     """
     digest = _hmac(key, string_signed(message_id, timestamp, body), "sha256").digest()
     return "v1," + binascii.b2a_base64(digest, newline=False).decode("ascii")
