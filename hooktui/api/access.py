@@ -26,11 +26,8 @@ DEFAULT_ACCOUNT = AccountId(1)
 class Rule:
     """The permissions that one route requires.
 
-    Attributes:
-        method: HTTP method.
-        path: the route's template.
-        need: what the caller's role must allow; None: open to all, also without a token.
-        all_accounts: it concerns more than one account; not for tokens that are bound to one.
+    ``need`` is what the caller's role must allow; None: open to all, also without a token.
+    ``all_accounts``: it concerns more than one account; not for tokens that are bound to one.
     """
 
     method: str

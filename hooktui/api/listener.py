@@ -31,10 +31,7 @@ HANDSHAKE_DEADLINE_S = 10.0
 class TlsHandshake(asyncio.Protocol):
     """A connection before its handshake.
 
-    Args:
-        make: creates the connection after the handshake, which takes over the slot.
-        context: certificate and key.
-        limiter: of all connections.
+    ``make`` creates the connection after the handshake, which takes over the slot.
     """
 
     idle_since: float | None = None
@@ -107,12 +104,7 @@ _TICKS_A_SECOND = 10  # of uvicorn
 class Listener(uvicorn.Server):
     """One listening socket and its server.
 
-    Args:
-        app: the application.
-        listening: a bound socket.
-        limiter: of the connections to all listeners.
-        unsent: the unread responses of all listeners.
-        tls: certificate and key for TLS.
+    ``listening`` is a bound socket; ``limiter`` and ``unsent`` are those of all listeners.
     """
 
     def __init__(
