@@ -67,5 +67,5 @@ async def test_two_servers_that_write_at_once_make_one_chain(two: list[PostgresS
         found = await store.read(queries.check_chain, store.vault)
         assert (found.entries, found.broken) == (len(hooks) + 4 * EACH + len(hooks), None)
     disabled = AuditQuery(user="hooktui", action="hook.change")
-    page = await one.read(queries.list_audit, disabled, PageRequest(limit=100))
+    page = await one.read(queries.list_audit, None, PageRequest(limit=100), disabled)
     assert {entry.target for entry in page.data} == {f"hook {hook}" for hook in ids}
