@@ -1,6 +1,8 @@
 """The live log widget over its ring buffer."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from hooktui.console.log.columns import line_text, log_columns
 from hooktui.console.log.live_log import LiveLog
 from hooktui.console.log.log_table import INDENT, MAX_ROWS, continuation, rows_from, top_for
 from hooktui.console.shell.change_feed import log_lines
+from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.log_buffer import LogBuffer, LogLine
 from hooktui.console.widgets.table import place
 from hooktui.console.widgets.text_search import SearchMatch
@@ -47,9 +50,15 @@ class LogApp(App[None]):
         super().__init__()
         self.buffer = LogBuffer(capacity)
         self.opened: list[str] = []
-        self.log_widget = LiveLog(
-            self.buffer, lambda: NOW, {1: "billing"}, lambda _: "billing", UNICODE, KEY
+        names = {1: "billing"}
+        shell = SimpleNamespace(
+            log_buffer=self.buffer,
+            clock=lambda: NOW,
+            account=SimpleNamespace(hook_names=names, name_of=names.__getitem__),
+            glyphs=UNICODE,
+            key=KEY,
         )
+        self.log_widget = LiveLog(cast("Shell", shell))
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return {"quiet": "#888888"}

@@ -92,16 +92,7 @@ class HooksScreen(ListScreen[Hook]):
 
     def compose_body(self) -> ComposeResult:
         """Compose the list and the log below it."""
-        shell = self.shell
-        self.live_log = LiveLog(
-            shell.log_buffer,
-            shell.clock,
-            shell.account.hook_names,
-            shell.account.name_of,
-            shell.glyphs,
-            shell.key,
-            caption=True,
-        )
+        self.live_log = LiveLog(self.shell, caption=True)
         yield from super().compose_body()
         yield self.live_log
 

@@ -8,7 +8,6 @@ its state shows the number of new lines.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import ClassVar, Final
@@ -20,11 +19,11 @@ from textual.geometry import Region
 from textual.message import Message
 from textual.timer import Timer
 
-from hooktui.console.glyphs import Glyphs
 from hooktui.console.log.columns import line_text, subject_of
 from hooktui.console.log.log_table import LogTable
-from hooktui.console.registry import KeyOf, move_bindings
-from hooktui.console.shell.log_buffer import LogBuffer, LogLine
+from hooktui.console.registry import move_bindings
+from hooktui.console.shell.contract import Shell
+from hooktui.console.shell.log_buffer import LogLine
 from hooktui.console.shell.reliable_timers import set_reliable_timer
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.text_search import SearchMatch
@@ -38,14 +37,7 @@ CHIP_S: Final = 1.0
 
 
 class LiveLog(LogTable, inherit_bindings=False):
-    """Widget that shows the lines of a buffer, newest at the bottom.
-
-    The other arguments are those of `LogTable`.
-
-    Args:
-        clock: returns the current time in milliseconds, for filters like ``since:10m``.
-        key: returns the displayed key of a command.
-    """
+    """Widget that shows the lines of a buffer, newest at the bottom."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
 
@@ -64,23 +56,11 @@ class LiveLog(LogTable, inherit_bindings=False):
             """Return whether ``message`` is an older state: only the latest one matters."""
             return isinstance(message, LiveLog.StateChanged)
 
-    def __init__(
-        self,
-        buffer: LogBuffer,
-        clock: Callable[[], int],
-        names: Mapping[int, str],
-        name_of: Callable[[int], str],
-        glyphs: Glyphs,
-        key: KeyOf,
-        *,
-        caption: bool = False,
-    ) -> None:
-        super().__init__(buffer, names, name_of, glyphs, caption=caption)
-        self._clock = clock
-        self._key = key
+    def __init__(self, shell: Shell, *, caption: bool = False) -> None:
+        super().__init__(shell, caption=caption)
         self._waiting: deque[int] = deque()
         self._missed = 0  # new lines that the buffer has dropped meanwhile
-        self._cleared = buffer.cleared
+        self._cleared = self.buffer.cleared
         self._read_to = 0
         self._due: Timer | None = None
         self._drawn_at = 0.0
@@ -144,7 +124,7 @@ class LiveLog(LogTable, inherit_bindings=False):
             pieces.append(("following", "quiet"))
         else:
             pieces.append(("paused", "warn"))
-            follows = f"{self._key('follow')} follows"
+            follows = f"{self.shell.key('follow')} follows"
             chip = f" {self.glyphs.dot} {self.new:,} new, {follows}" if self.new else ""
             pieces.append((chip, "accent"))
         if self.hooks is not None:
@@ -255,7 +235,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         if self.hooks is not None and line.hook not in self.hooks:
             return False
         return self.filter is None or self.filter.matches(
-            subject_of(line, self._names), self._clock()
+            subject_of(line, self._names), self.shell.clock()
         )
 
     # -- cursor

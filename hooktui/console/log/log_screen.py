@@ -54,15 +54,7 @@ class LiveLogScreen(ConsoleScreen):
 
     def compose_body(self) -> ComposeResult:
         """Compose the log."""
-        shell = self.shell
-        self.log_lines = LiveLog(
-            shell.log_buffer,
-            shell.clock,
-            shell.account.hook_names,
-            shell.account.name_of,
-            shell.glyphs,
-            shell.key,
-        )
+        self.log_lines = LiveLog(self.shell)
         yield self.log_lines
 
     def on_screen_resume(self) -> None:

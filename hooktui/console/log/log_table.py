@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Final
 
 from rich.cells import cell_len, chop_cells
 from textual.strip import Strip
 
-from hooktui.console.glyphs import Glyphs
 from hooktui.console.log.columns import line_text, log_columns
-from hooktui.console.shell.log_buffer import LogBuffer, LogLine
+from hooktui.console.shell.contract import Shell
+from hooktui.console.shell.log_buffer import LogLine
 from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName
 from hooktui.console.widgets.table import Column, Placed, Table
 from hooktui.console.widgets.text_search import SearchMatch, folded, highlighted, step
@@ -65,39 +65,27 @@ class LogSearch:
 
 
 class LogTable(Table, inherit_bindings=False):
-    """Table of those lines of a buffer whose numbers are in ``_shown``, in order.
+    """Table of those lines of the buffer whose numbers are in ``_shown``, in order.
 
-    Args:
-        buffer: where the lines are.
-        names: names of hooks by id, for searching and copying; may grow later.
-        name_of: returns the name of a hook that is drawn.
-        glyphs: glyphs of the results.
-        caption: whether line 0 shows a caption (in a pane) or the column titles (on a screen).
+    ``caption``: line 0 shows a caption (in a pane), else the column titles (on a screen).
     """
 
-    def __init__(
-        self,
-        buffer: LogBuffer,
-        names: Mapping[int, str],
-        name_of: Callable[[int], str],
-        glyphs: Glyphs,
-        *,
-        caption: bool,
-    ) -> None:
+    def __init__(self, shell: Shell, *, caption: bool) -> None:
         super().__init__(id="log")
-        self.buffer = buffer
+        self.shell = shell
+        self.buffer = shell.log_buffer
         self.following = True
         self.wrapped = False
         self.filter: Filter | None = None
         self.hooks: frozenset[int] | None = None
         self.marks: set[int] = set()
-        self._names = names
+        self._names = shell.account.hook_names  # grows later
         self._caption = caption
         self._shown: deque[int] = deque()
         self._kept: dict[int, LogLine] = {}  # for a paused log: the ring buffer drops lines
         self._cursor: int | None = None
-        self._columns = log_columns(name_of, glyphs)
-        self._search = LogSearch(lambda line: line_text(line, names))
+        self._columns = log_columns(shell.account.name_of, shell.glyphs)
+        self._search = LogSearch(lambda line: line_text(line, self._names))
         self._rows: list[tuple[int, int]] = []
         self._rows_for: tuple[int, ...] = ()
 
