@@ -118,7 +118,7 @@ class DryRunLines(Vertical):
     def _show(self, words: str, rows: Sequence[ShortRow]) -> None:
         self.add_class("-some")
         self.title.summarise(words)
-        self._events.show(rows)
+        self._events.show_rows(rows)
         self.fold()
 
 

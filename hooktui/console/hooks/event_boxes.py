@@ -13,15 +13,14 @@ from enum import Enum
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
-from textual import events as textual_events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from hooktui.console.registry import BY_NAME, cursor_after, move_bindings
-from hooktui.console.widgets.styled import LineWidget
+from hooktui.console.registry import BY_NAME, cursor_after
+from hooktui.console.widgets.controls import Rows
 from hooktui.domain.text import visible
 from hooktui.domain.wire.events import Catalogue, EventGroup
 
@@ -143,17 +142,14 @@ def _rows(selection: EventSelection) -> list[_Row]:
     return rows
 
 
-class EventBoxes(LineWidget, can_focus=True):
+class EventBoxes(Rows[_Row]):
     """Check boxes for event types in their groups.
 
     A group's box is ``[x]`` if the hook subscribes to the group itself, ``[-]`` if to some of its
     types, ``[ ]`` if to none.
     """
 
-    DEFAULT_CSS = "EventBoxes { height: auto; width: 1fr; }"
-
     BINDINGS: ClassVar[list[BindingType]] = [
-        *move_bindings(),
         Binding(BY_NAME["mark"].keys, "open", "tick", show=False, id=BY_NAME["mark"].id),
     ]
 
@@ -161,10 +157,8 @@ class EventBoxes(LineWidget, can_focus=True):
         """Posted when the subscription has changed."""
 
     def __init__(self, catalogue: Catalogue, events: Iterable[str] = ()) -> None:
-        super().__init__(id="events")
         self.selection = EventSelection.of(catalogue, events)
-        self._shown_rows = _rows(self.selection)
-        self.cursor = 0
+        super().__init__(_rows(self.selection), id="events")
 
     @property
     def events(self) -> tuple[str, ...]:
@@ -174,24 +168,19 @@ class EventBoxes(LineWidget, can_focus=True):
     def show(self, catalogue: Catalogue, events: Iterable[str]) -> None:
         """Replace catalogue and subscription, for example when the server's catalogue is loaded."""
         self.selection = EventSelection.of(catalogue, events)
-        self._shown_rows = _rows(self.selection)
-        self.cursor = min(self.cursor, max(0, len(self._shown_rows) - 1))
-        self.refresh(layout=True)
-
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """Return the height: one line for each box."""
-        return max(1, len(self._shown_rows))
+        self.show_rows(_rows(self.selection))
+        self.refresh()
 
     def render_line(self, y: int) -> Strip:
         """Render one box."""
-        if not 0 <= y < len(self._shown_rows):
+        if y >= len(self.rows):
             return self.strip((), self.size.width)
-        row = self._shown_rows[y]
+        row = self.rows[y]
         tick = self._tick(row)
         in_group = row.event_type is not None and row.group is not None
         indent = "  " if in_group else ""
         # Group names are long and bold; only type names determine the column of descriptions.
-        types = (cell_len(visible(r.name)) for r in self._shown_rows if r.event_type)
+        types = (cell_len(visible(r.name)) for r in self.rows if r.event_type)
         name = visible(row.name)
         if in_group:
             name = set_cell_size(name, max(types, default=0))
@@ -212,39 +201,29 @@ class EventBoxes(LineWidget, can_focus=True):
         """Move the cursor as in a list; the form scrolls with it."""
         form = self.parent if isinstance(self.parent, Widget) else self
         page = max(1, form.size.height - 1)
-        self._move_to(cursor_after(name, self.cursor, count=len(self._shown_rows), page=page))
+        self.move_to(cursor_after(name, self.cursor, count=len(self.rows), page=page))
 
     def action_open(self) -> None:
         """Tick or untick the box under the cursor."""
-        if not self._shown_rows:
+        if not self.rows:
             return
-        row = self._shown_rows[self.cursor]
+        row = self.rows[self.cursor]
         if row.event_type is not None:
             self.selection = self.selection.toggle_type(row.event_type)
         elif row.group is not None:
             self.selection = self.selection.toggle_group(row.group.id)
         if row.group is None:
-            self._shown_rows = _rows(self.selection)
-            self.cursor = min(self.cursor, len(self._shown_rows) - 1)
-            self.refresh(layout=True)
+            self.show_rows(_rows(self.selection))
         self.refresh()
         self.post_message(self.Changed())
-
-    def on_click(self, event: textual_events.Click) -> None:
-        """Tick or untick the box on the clicked line."""
-        offset = event.get_content_offset(self)
-        if offset is not None and offset.y < len(self._shown_rows):
-            self._move_to(offset.y)
-            self.action_open()
 
     def on_focus(self) -> None:
         """Scroll to the box under the cursor, also if the form was scrolled elsewhere."""
         self._scroll_to_cursor()
 
-    def _move_to(self, target: int) -> None:
-        before, self.cursor = self.cursor, target
-        width = self.size.width
-        self.refresh(Region(0, before, width, 1), Region(0, target, width, 1))
+    def move_to(self, target: int) -> None:
+        """Move the cursor to a box, and scroll the form to it."""
+        super().move_to(target)
         self._scroll_to_cursor()
 
     def _scroll_to_cursor(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 
 from rich.cells import cell_len
 from textual import events
@@ -20,6 +20,8 @@ from textual.strip import Strip
 from hooktui.console.registry import BY_NAME, cursor_after, move_bindings
 from hooktui.console.widgets.styled import LineWidget, StyledText, StyleName, wrapped
 from hooktui.domain.text import visible
+
+T = TypeVar("T")
 
 _MARK, _OPEN = BY_NAME["mark"], BY_NAME["open"]
 
@@ -209,33 +211,18 @@ class Note(LineWidget):
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class ShortRow:
-    """A row: its value, its key or name, and a description."""
+class Rows(LineWidget, Generic[T], can_focus=True):
+    """Rows, all of which are drawn, and a cursor; Enter or a click acts on one."""
 
-    value: str
-    name: str
-    words: str = ""
-
-
-class ShortList(LineWidget, can_focus=True):
-    """A short list of rows; Enter or a click chooses one."""
-
-    DEFAULT_CSS = "ShortList { height: auto; width: 1fr; }"
+    DEFAULT_CSS = "Rows { height: auto; width: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
 
-    @dataclass
-    class Chosen(Message):
-        """Posted when a row is chosen."""
-
-        row: ShortRow
-
-    def __init__(self, rows: Sequence[ShortRow], *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, rows: Sequence[T], *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.rows = tuple(rows)
         self.cursor = 0
 
-    def show(self, rows: Sequence[ShortRow]) -> None:
+    def show_rows(self, rows: Sequence[T]) -> None:
         """Update the rows; redraw only if they differ."""
         if tuple(rows) != self.rows:
             self.rows = tuple(rows)
@@ -245,6 +232,47 @@ class ShortList(LineWidget, can_focus=True):
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Return the number of rows, at least one."""
         return max(1, len(self.rows))
+
+    def action_move(self, name: str) -> None:
+        """Move the cursor by one of the list moves."""
+        count = len(self.rows)
+        self.move_to(cursor_after(name, self.cursor, count=count, page=count))
+
+    def action_open(self) -> None:
+        """Act on the row under the cursor."""
+        raise NotImplementedError
+
+    def on_click(self, event: events.Click) -> None:
+        """Act on the row that was clicked."""
+        offset = event.get_content_offset(self)
+        if offset is not None and offset.y < len(self.rows):
+            self.move_to(offset.y)
+            self.action_open()
+
+    def move_to(self, target: int) -> None:
+        """Move the cursor to a row."""
+        before, self.cursor = self.cursor, target
+        width = self.size.width
+        self.refresh(Region(0, before, width, 1), Region(0, target, width, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class ShortRow:
+    """A row: its value, its key or name, and a description."""
+
+    value: str
+    name: str
+    words: str = ""
+
+
+class ShortList(Rows[ShortRow]):
+    """A short list of rows; Enter or a click chooses one."""
+
+    @dataclass
+    class Chosen(Message):
+        """Posted when a row is chosen."""
+
+        row: ShortRow
 
     def render_line(self, y: int) -> Strip:
         """Draw one line."""
@@ -257,24 +285,7 @@ class ShortList(LineWidget, can_focus=True):
         name = " " + row.name + " " * (names - cell_len(row.name) + 2)
         return self.strip(((name, "accent"), (row.words, "plain")), width, over)
 
-    def action_move(self, name: str) -> None:
-        """Move the cursor by one of the list moves."""
-        count = len(self.rows)
-        self._move_to(cursor_after(name, self.cursor, count=count, page=count))
-
     def action_open(self) -> None:
         """Choose the row under the cursor."""
         if self.rows:
             self.post_message(self.Chosen(self.rows[self.cursor]))
-
-    def on_click(self, event: events.Click) -> None:
-        """Choose the row that was clicked."""
-        offset = event.get_content_offset(self)
-        if offset is not None and offset.y < len(self.rows):
-            self._move_to(offset.y)
-            self.action_open()
-
-    def _move_to(self, target: int) -> None:
-        before, self.cursor = self.cursor, target
-        width = self.size.width
-        self.refresh(Region(0, before, width, 1), Region(0, target, width, 1))
