@@ -1,5 +1,7 @@
 """The home screen against a real server: rows, commands, filter, log, and other admins' changes."""
 
+import gc
+
 import pytest
 
 from hooktui.client import calls
@@ -340,3 +342,17 @@ async def test_what_cannot_be_sorted_stays_as_it_is(open_console, make_hook):
         await console.press(console.app.key("sort"))
         await console.shows("no visible column can be sorted")
         assert listing.window.sort == before
+
+
+# Red when the worker gets a coroutine: replaced before it begins, it is never awaited.
+async def test_a_sort_that_the_next_one_replaces_before_it_begins_warns_of_nothing(
+    open_console, make_hook, recwarn
+):
+    make_hook(name="billing")
+    async with open_console() as console:
+        await console.shows("billing")
+        for _ in range(2):
+            console.app.screen.run_command("order")
+        await console.shows("sorted by id, largest first")
+    gc.collect()
+    assert [warning for warning in recwarn if "never awaited" in str(warning.message)] == []

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from functools import partial
 from operator import attrgetter
 from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 
 from textual.app import ComposeResult
-from textual.worker import Worker
 
 from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.filtering import FilterPart
@@ -67,8 +67,7 @@ class SortPart(ScreenPart):
 
     def _sort(self, sort: str | None, *, descending: bool) -> None:
         listing = self._screen.listing
-        sorting = listing.sort_by(sort, descending=descending)
-        _: Worker[None] = self._screen.run_worker(sorting, group="sort", exclusive=True)
+        self._screen.run_latest(partial(listing.sort_by, sort, descending=descending), "sort")
         titles = (column.heading for column in listing.columns if sort and column.sort == sort)
         title = next(titles, "time" if self._by_time else "id")
         by_time = self._by_time or (sort or "").endswith("_at")

@@ -166,6 +166,13 @@ class ConsoleScreen(Screen[None]):
 
     # -- the server
 
+    def run_latest(self, work: Callable[[], Coroutine[None, None, None]], group: str) -> None:
+        """Run work in the background; it replaces earlier work of its group.
+
+        It is a function: the coroutine of work that is replaced before it begins is never awaited.
+        """
+        _: Worker[None] = self.run_worker(work, group=group, exclusive=True)
+
     async def send(self, call: Call[T]) -> T:
         """Send a call and return its response.
 
