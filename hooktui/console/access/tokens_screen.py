@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from textual.worker import Worker
-
 from hooktui.client import calls
 from hooktui.console.access.token_form import TokenForm
 from hooktui.console.access.token_text import token_columns
@@ -62,10 +60,7 @@ class TokensScreen(ListScreen[Token]):
     def on_screen_resume(self) -> None:
         """Reload on every visit, because the feed has no changes of tokens."""
         if self.listing.loaded:
-            self._read_again()
-
-    def _read_again(self) -> None:
-        _: Worker[None] = self.run_worker(self.listing.reload, group="resume", exclusive=True)
+            self.run_latest(self.listing.reload, "resume")
 
     def on_windowed_list_opened(self) -> None:
         """Show a notice, because a token has no screen to open."""
@@ -95,4 +90,4 @@ class TokensScreen(ListScreen[Token]):
             self.notice(f"{what} revoked", "good")
         # Also after an error, because the feed does not report tokens that others revoked. In a
         # separate worker, because the key of this command does nothing until the command ends.
-        self._read_again()
+        self.run_latest(self.listing.reload, "resume")

@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import Final
 
 from textual.app import ComposeResult
-from textual.worker import Worker
 
 from hooktui.client import calls
 from hooktui.console.deliveries.actions import DeliveryActions
@@ -114,7 +113,7 @@ class DeliveryScreen(ConsoleScreen):
     def begin(self) -> None:
         """Set up the screen, and load the delivery."""
         super().begin()
-        _: Worker[None] = self.run_worker(self._read, group="delivery", exclusive=True)
+        self.run_latest(self._read, "delivery")
 
     @property
     def document(self) -> DocumentView:

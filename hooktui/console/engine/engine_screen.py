@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Coroutine
 
 from textual.app import ComposeResult
-from textual.worker import Worker
 
 from hooktui.client import calls
 from hooktui.console.engine.doctor_screen import DoctorScreen
@@ -111,7 +110,7 @@ class EngineScreen(ConsoleScreen):
         self._shown = status, self.old
         self.refresh_times()
         self._listing.refresh_times()
-        _: Worker[None] = self.run_worker(self._listing.reload, group="load", exclusive=True)
+        self.run_latest(self._listing.reload, "load")
 
     def refresh_times(self) -> None:
         """Redraw the facts."""

@@ -196,7 +196,7 @@ class EmitScreen(ConsoleScreen):
 
     def on_input_changed(self) -> None:
         """Filter the list of types."""
-        _: Worker[None] = self.run_worker(self._narrow, group="types", exclusive=True)
+        self.run_latest(self._narrow, "types")
 
     async def _narrow(self) -> None:
         await self._types.load()

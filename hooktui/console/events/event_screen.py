@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Final
 
 from textual.app import ComposeResult
-from textual.worker import Worker
 
 from hooktui.client import calls
 from hooktui.console.events.text import decision_columns, decision_reason, outcomes
@@ -99,7 +98,7 @@ class EventScreen(ConsoleScreen):
     def begin(self) -> None:
         """Set up the screen, and load the event and its decisions."""
         super().begin()
-        _: Worker[None] = self.run_worker(self._read, group="event", exclusive=True)
+        self.run_latest(self._read, "event")
 
     @property
     def document(self) -> DocumentView:
@@ -152,7 +151,7 @@ class EventScreen(ConsoleScreen):
     def on_screen_resume(self) -> None:
         """Reload the event: a resend may have created deliveries meanwhile."""
         if self.event is not None:
-            _: Worker[None] = self.run_worker(self._read, group="event", exclusive=True)
+            self.run_latest(self._read, "event")
 
     def on_windowed_list_moved(self) -> None:
         """Show the full reason of the decision for the hook under the cursor."""

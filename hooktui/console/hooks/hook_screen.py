@@ -8,7 +8,6 @@ from time import monotonic
 from typing import Final
 
 from textual.app import ComposeResult
-from textual.worker import Worker
 
 from hooktui.client import calls
 from hooktui.console.deliveries.actions import DeliveryActions
@@ -147,7 +146,7 @@ class HookScreen(ConsoleScreen):
     def begin(self) -> None:
         """Set up the screen, and load the hook and its deliveries."""
         super().begin()
-        _: Worker[None] = self.run_worker(self._read, group="hook", exclusive=True)
+        self.run_latest(self._read, "hook")
         self.run_worker(self.listing.load(), name="load")
 
     def refresh_times(self) -> None:

@@ -11,7 +11,6 @@ from typing import Final
 
 from textual.app import ComposeResult
 from textual.widgets import ContentSwitcher
-from textual.worker import Worker
 
 from hooktui.client import calls
 from hooktui.console.frame.frame_text import end_reason
@@ -133,7 +132,7 @@ class TabSet(ScreenPart):
         self._fill_soon()
 
     def _fill_soon(self) -> None:
-        _: Worker[None] = self._screen.run_worker(self.fill, group="tab", exclusive=True)
+        self._screen.run_latest(self.fill, "tab")
 
     def open(self) -> None:
         """Open the item under the cursor of the visible tab; plots have nothing to open."""
