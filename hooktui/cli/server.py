@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import time
+from collections.abc import Mapping
 
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.exit_codes import DONE, FAILED, Failed, UsageError
@@ -52,16 +53,16 @@ def serve(
             reads it from a file, so that a password stays out of the process list.
         print_unit: print a systemd unit with the same options, and exit.
     """
+    options = {"listen": listen, "tls_cert": tls_cert, "tls_key": tls_key}
     if print_unit:
-        _print_unit(context, listen, tls_cert, tls_key, database)
+        _print_unit(context, options, database)
         return
     from hooktui.server import run
 
     if database is not None:
         database = context.secret_value("--database", database)
-    options = {"listen": listen, "tls_cert": tls_cert, "tls_key": tls_key, "database_url": database}
     try:
-        run.main(options, context.environ)
+        run.main(options | {"database_url": database}, context.environ)
     except HooktuiError as error:
         if error.status != Refused.status:
             raise
@@ -69,11 +70,7 @@ def serve(
 
 
 def _print_unit(
-    context: CommandContext,
-    listen: str | None,
-    tls_cert: str | None,
-    tls_key: str | None,
-    database: str | None,
+    context: CommandContext, options: Mapping[str, str | None], database: str | None
 ) -> None:
     from hooktui.cli.systemd_unit import hidden_place, unit
 
@@ -83,14 +80,9 @@ def _print_unit(
             " /etc/hooktui/config.toml (database_url, mode 640, group hooktui), or give --database"
             " @FILE"
         )
-
-    named = (
-        ("--listen", listen),
-        ("--tls-cert", tls_cert),
-        ("--tls-key", tls_key),
-        ("--database", database),
-    )
-    given = [part for name, value in named if value is not None for part in (name, value)]
+    given: list[str] = []
+    for name, value in {**options, "database": database}.items():
+        given += [] if value is None else [f"--{name.replace('_', '-')}", value]
     for line in unit(given).splitlines():
         context.out.line(line)
     hidden = hidden_place()
