@@ -149,7 +149,7 @@ class LogTable(Table, inherit_bindings=False):
     def render_line(self, y: int) -> Strip:
         """Render the caption or the column titles (line 0), or a row of the log."""
         if y == 0:
-            return self._caption_line() if self._caption else self.draw_heading(self._placed)
+            return self._caption_line() if self._caption else self.draw_heading()
         rows = self._on_screen()
         if y > len(rows):
             return self.strip(self._empty(y), self.line_width)
@@ -170,7 +170,7 @@ class LogTable(Table, inherit_bindings=False):
         if line.note:
             text = ((f"  {self.glyphs.rule} {line.note}", "warn"),)
             return self.strip(text, self.line_width, over)
-        return self.draw_row(self._placed, line, over=over, marked=number in self.marks)
+        return self.draw_row(line, over=over, marked=number in self.marks)
 
     def _caption_line(self) -> Strip:
         name: StyleName = "strong" if self.has_focus else "plain"

@@ -265,29 +265,34 @@ class Table(LineWidget, ScrollView, inherit_bindings=False):
         if 0 < y < self.size.height:
             self.refresh(Region(0, y, self.size.width, 1))
 
-    def draw_heading(
-        self, placed: Sequence[Placed[T]], sort: str | None = None, *, descending: bool = False
-    ) -> Strip:
+    def draw_heading(self, sort: str | None = None, *, descending: bool = False) -> Strip:
         """Return the line of column titles, with an arrow at the sorted column."""
         segments = self.segments(((" " * MARGIN, "quiet"),))
-        for cell in placed:
+        for cell in self._placed:
             title = cell.column.heading
             if cell.column.sort is not None and cell.column.sort == sort:
                 title += self.glyphs.down if descending else self.glyphs.up
             segments += self._cell(cell, ((title, "quiet"),), None)
         return self.whole(segments, self.line_width)
 
-    def draw_row(
-        self, placed: Sequence[Placed[T]], row: T, *, over: Style | None, marked: bool = False
-    ) -> Strip:
+    def draw_row(self, row: object, *, over: Style | None, marked: bool = False) -> Strip:
         """Return the line of a row; ``over`` is the style of the cursor line."""
         mark: StyledLine = ((self.glyphs.marked if marked else " ", "accent"), (" ", "accent"))
         segments = self.segments(mark, over)
-        for cell in placed:
+        for cell in self._placed:
             segments += self._cell(cell, cell.column.pieces(row), over)
         return self.whole(segments, self.line_width, over)
 
-    def _cell(self, placed: Placed[T], pieces: StyledLine, over: Style | None) -> list[Segment]:
+    def column_at(self, x: int) -> Column[Any] | None:
+        """Return the column at a cell of a line, if there is one."""
+        start = MARGIN
+        for cell in self._placed:
+            if start <= x < start + cell.width:
+                return cell.column
+            start += cell.width + GAP
+        return None
+
+    def _cell(self, placed: Placed[Any], pieces: StyledLine, over: Style | None) -> list[Segment]:
         """Return a cell with the gap after it."""
         segments = self.segments(pieces, over)
         room = placed.width - cells_of(segments)
@@ -299,13 +304,3 @@ class Table(LineWidget, ScrollView, inherit_bindings=False):
         if placed.column.align == "right":
             return [Segment(" " * room, blank), *segments, Segment(" " * GAP, blank)]
         return [*segments, Segment(" " * (room + GAP), blank)]
-
-
-def column_at(placed: Sequence[Placed[T]], x: int) -> Column[T] | None:
-    """Return the column at a cell of a line, if there is one."""
-    start = MARGIN
-    for cell in placed:
-        if start <= x < start + cell.width:
-            return cell.column
-        start += cell.width + GAP
-    return None

@@ -24,7 +24,7 @@ from hooktui.console.registry import move_bindings
 from hooktui.console.widgets.list_choice import Load, Marks, RowChoice, StaleReason, search_chosen
 from hooktui.console.widgets.page_window import MAX_PAGES, PAGE, PageSource, PageWindow
 from hooktui.console.widgets.styled import StyledLine
-from hooktui.console.widgets.table import Column, Table, column_at
+from hooktui.console.widgets.table import Column, Table
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.text import counted
 
@@ -458,7 +458,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             self.action_open()
 
     def _click_heading(self, x: int) -> None:
-        column = column_at(self._placed, x)
+        column = self.column_at(x)
         if column is None or column.sort is None:
             return
         turned = column.sort == self.window.sort and not self.window.descending
@@ -516,9 +516,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     def _line(self, y: int) -> Strip:
         if y == 0:
-            return self.draw_heading(
-                self._placed, self.window.sort, descending=self.window.descending
-            )
+            return self.draw_heading(self.window.sort, descending=self.window.descending)
         position = self.top + y - 1
         row = self.window.row(position)
         if row is not None:
@@ -541,7 +539,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         if cached is not None and cached[1] == state and cached[0] == row:
             return cached[2]
         over = self.tone("cursor" if chosen else "blurred") if at_cursor else None
-        strip = self.draw_row(self._placed, row, over=over, marked=marked)
+        strip = self.draw_row(row, over=over, marked=marked)
         if len(self._strips) > 2 * PAGE * MAX_PAGES:
             self._strips.clear()
         self._strips[identity] = (row, state, strip)
