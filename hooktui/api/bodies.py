@@ -22,6 +22,7 @@ from hooktui.domain.errors import (
     Unsupported,
     pointer,
 )
+from hooktui.domain.wire.events import MAX_BODY_BYTES
 from hooktui.slices import in_slices
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ MAX_REQUEST_BYTES: Final = 256 * 1024
 
 MAX_HELD_BYTES: Final = 256 * 1024 * 1024
 """Limit of all bodies in memory: being read, checked and stored."""
-
-MAX_BODY_BYTES: Final = 256 * 1024
-"""Limit of an event's body."""
 
 MAX_LINE_BYTES: Final = MAX_BODY_BYTES + 4 * 1024
 """Limit of a line of JSON lines: an event's body, with its type and key in any escaping."""

@@ -14,14 +14,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from hooktui.api.bodies import (
-    MAX_BODY_BYTES,
-    check_body,
-    check_json_type,
-    lines_of,
-    read_body,
-    share_of,
-)
+from hooktui.api.bodies import check_body, check_json_type, lines_of, read_body, share_of
 from hooktui.api.limits import RateLimiter
 from hooktui.api.parameters import (
     account_number,
@@ -36,7 +29,7 @@ from hooktui.domain.errors import MAX_ERRORS, FieldError, Malformed, Refused, To
 from hooktui.domain.ids import AccountId
 from hooktui.domain.json_text import Steps
 from hooktui.domain.text import visible
-from hooktui.domain.wire.events import Catalogue
+from hooktui.domain.wire.events import MAX_BODY_BYTES, Catalogue
 from hooktui.slices import in_slices
 from hooktui.store.contract import Acceptance, NewEvent
 from hooktui.store.planning.accept import key_fault

@@ -19,11 +19,11 @@ from urllib.parse import urlencode
 
 from hooktui.bench.producer import connect, read_response
 from hooktui.domain.errors import HooktuiError
+from hooktui.domain.wire.events import MAX_BODY_BYTES
 
 _POLLS: Final = 10
 _EVENT: Final = "cluster.error"
 """A type to which no measured hook subscribes."""
-_BODY_BYTES: Final = 256 * 1024
 _FILTER: Final = "data.a:" + ",".join(f"*{n:x}q*" for n in range(280))
 _WORDS: Final = " ".join(f"-*x{n:x}*y*" for n in range(180))
 """A filter of the maximum length that matches nothing, so that all of it is evaluated."""
@@ -39,7 +39,7 @@ def _get(path: str, **query: str | int) -> bytes:
 
 
 def _filled(before: bytes, unit: bytes, after: bytes) -> bytes:
-    room = _BODY_BYTES - len(before) - len(after)
+    room = MAX_BODY_BYTES - len(before) - len(after)
     return before + unit * (room // len(unit)) + after
 
 

@@ -16,9 +16,8 @@ from hooktui.client.responses import Problem
 from hooktui.client.sync_client import decoded
 from hooktui.domain.errors import FieldError, HooktuiError, Refused
 from hooktui.domain.text import counted
-from hooktui.domain.wire.events import AcceptedEvent
+from hooktui.domain.wire.events import MAX_BODY_BYTES, AcceptedEvent
 
-MAX_BODY_BYTES = 256 * 1024
 MAX_LINES, MAX_REQUEST_BYTES = 1000, 8 * 1024 * 1024
 """What the server takes at once; longer input is sent in parts."""
 

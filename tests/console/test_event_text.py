@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hooktui.console.events.emit_screen import MAX_BYTES, type_rows, wrong_json
+from hooktui.console.events.emit_screen import type_rows, wrong_json
 from hooktui.console.events.event_screen import DecisionPages
 from hooktui.console.events.text import (
     accepted_words,
@@ -20,6 +20,7 @@ from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.table import place
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.wire.events import (
+    MAX_BODY_BYTES,
     AcceptedEvent,
     Event,
     EventCounts,
@@ -139,7 +140,7 @@ def test_types_are_found_by_words_and_a_group_is_named_once():
         ('{"a": 1\n "b": 2}', "line 2, column 2: expecting ',' delimiter"),
         ('{"a": NaN}', "NaN is not JSON"),
         ('"\ud800"', "line 1, column 2: half a character"),
-        ('"' + "x" * MAX_BYTES + '"', "over the limit of"),
+        ('"' + "x" * MAX_BODY_BYTES + '"', "over the limit of"),
         ("[" * 100_000, ""),
     ],
 )

@@ -34,10 +34,7 @@ from hooktui.domain.catalogue import OPERATOR_GROUP
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.etl_samples import EMPTY, sample
 from hooktui.domain.roles import Need
-from hooktui.domain.wire.events import AcceptedEvent, Catalogue
-
-MAX_BYTES: Final = 256 * 1024
-"""The maximum size of an event that the server accepts."""
+from hooktui.domain.wire.events import MAX_BODY_BYTES, AcceptedEvent, Catalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +80,8 @@ def wrong_json(text: str) -> str | None:
         encoded = text.encode()
     except UnicodeEncodeError as error:
         return f"{_position(text, error.start)}: half a character; type it again"
-    if len(encoded) > MAX_BYTES:
-        return f"{size(len(encoded))} is over the limit of {size(MAX_BYTES)}"
+    if len(encoded) > MAX_BODY_BYTES:
+        return f"{size(len(encoded))} is over the limit of {size(MAX_BODY_BYTES)}"
     try:
         json.loads(text, parse_constant=_refuse)
     except json.JSONDecodeError as error:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from hooktui.domain.wire.deliveries import Delivery
+
+MAX_BODY_BYTES: Final = 256 * 1024
+"""Limit of an event's body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
