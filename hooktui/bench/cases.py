@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from hooktui.bench.sink import (
     CAPACITY_PER_S,
@@ -78,7 +78,7 @@ class Case:
     replay_per_s: float | None = None
     only_replay: bool = False
     against: str | None = None
-    retry_schedule_s: tuple[float, ...] = field(default=_RETRIES_S)
+    retry_schedule_s: tuple[float, ...] = _RETRIES_S
     by_default: bool = True
 
     @property
@@ -134,97 +134,34 @@ _REPLAY = Case(
 
 CASES = (
     Case("one-hook", "1 hook, 64 slots"),
-    Case(
-        "one-hook-auto", "1 hook as created", in_flight=None, against="one-hook", by_default=False
-    ),
+    Case("one-hook-auto", "1 hook as created", in_flight=None, against="one-hook",
+         by_default=False),
     Case("one-hook-sqlite", "1 hook, 64 slots, on SQLite", on_file=True, against="one-hook"),
-    Case(
-        "old-rows",
-        "1 hook, 64 slots, 1,000,000 old deliveries",
-        old_rows=1_000_000,
-        against="one-hook",
-    ),
-    Case(
-        "backlog",
-        "1 hook as created, 100,000 waiting",
-        in_flight=None,
-        backlog=5.0,
-        against="one-hook",
-        by_default=False,
-    ),
+    Case("old-rows", "1 hook, 64 slots, 1,000,000 old deliveries", old_rows=1_000_000,
+         against="one-hook"),
+    Case("backlog", "1 hook as created, 100,000 waiting", in_flight=None, backlog=5.0,
+         against="one-hook", by_default=False),
     Case("ten-hooks", "10 hooks, 64 slots", paths=(OK,) * 10, by_default=False),
-    Case(
-        "disabled-hook",
-        "10 hooks, 64 slots, and a disabled one",
-        paths=(OK,) * 10,
-        disabled=1,
-        against="ten-hooks",
-        by_default=False,
-    ),
-    Case(
-        "fan-out-10", "10 hooks as created", paths=(OK,) * 10, in_flight=None, against="ten-hooks"
-    ),
-    Case(
-        "single",
-        "1 hook, 64 slots, one event per request",
-        lines=1,
-        offered=32,
-        share=0.5,
-        by_default=False,
-    ),
-    Case(
-        "as-installed",
-        "1 hook as created, one event per request",
-        in_flight=None,
-        lines=1,
-        offered=32,
-        share=0.5,
-        against="single",
-    ),
+    Case("disabled-hook", "10 hooks, 64 slots, and a disabled one", paths=(OK,) * 10, disabled=1,
+         against="ten-hooks", by_default=False),
+    Case("fan-out-10", "10 hooks as created", paths=(OK,) * 10, in_flight=None,
+         against="ten-hooks"),
+    Case("single", "1 hook, 64 slots, one event per request", lines=1, offered=32, share=0.5,
+         by_default=False),
+    Case("as-installed", "1 hook as created, one event per request", in_flight=None, lines=1,
+         offered=32, share=0.5, against="single"),
     Case("tls", "1 hook, 64 slots, https", tls=True, share=0.5),
-    Case(
-        "far",
-        "1 hook as created, receiver takes 50 ms",
-        paths=(LATE,),
-        in_flight=None,
-        against="one-hook",
-    ),
-    Case(
-        "far-tls",
-        "1 hook as created, 50 ms, https",
-        paths=(LATE,),
-        in_flight=None,
-        tls=True,
-        against="tls",
-        by_default=False,
-    ),
-    Case(
-        "poisoned",
-        "1 hook as created, 50 ms, 503 for 2 %",
-        paths=(POISONED,),
-        in_flight=None,
-        share=4.0,  # the limit needs some seconds to find that fewer at once do not help
-        against="far",
-        retry_schedule_s=(),
-        by_default=False,
-    ),
-    Case(
-        "capped",
-        "1 hook as created, 20 at once, else 503",
-        paths=(CAPPED,),
-        in_flight=None,
-        share=1.2,
-        retry_schedule_s=_SLOW_RETRIES_S,
-        by_default=False,
-    ),
-    Case(
-        "one-worker",
-        "1 hook as created, one worker of 10 ms",
-        paths=(WORKER,),
-        in_flight=None,
-        share=0.3,
-        by_default=False,
-    ),
+    Case("far", "1 hook as created, receiver takes 50 ms", paths=(LATE,), in_flight=None,
+         against="one-hook"),
+    Case("far-tls", "1 hook as created, 50 ms, https", paths=(LATE,), in_flight=None, tls=True,
+         against="tls", by_default=False),
+    # Long: the limit needs some seconds to find that fewer at once do not help.
+    Case("poisoned", "1 hook as created, 50 ms, 503 for 2 %", paths=(POISONED,), in_flight=None,
+         share=4.0, against="far", retry_schedule_s=(), by_default=False),
+    Case("capped", "1 hook as created, 20 at once, else 503", paths=(CAPPED,), in_flight=None,
+         share=1.2, retry_schedule_s=_SLOW_RETRIES_S, by_default=False),
+    Case("one-worker", "1 hook as created, one worker of 10 ms", paths=(WORKER,), in_flight=None,
+         share=0.3, by_default=False),
     Case("failures", "1 hook, 64 slots, 5 % of the responses are 500", paths=(FLAKY,)),
     Case("hosts", "100 hooks, 64 slots, on 100 hosts", paths=_HUNDRED, hosts=100),
     Case("hung", "100 hooks, 64 slots, one of them hangs", paths=(OK,) * 99, beside=(HUNG,)),
@@ -232,28 +169,17 @@ CASES = (
     Case("two-servers", "the same, 2 servers", paths=(LATE,), share=0.2, servers=2, against="late"),
     Case("open-200", "latency at 200 events/s", lines=1, offered=64, per_s=200, share=0.03),
     _OPEN,
-    replace(
-        _OPEN,
-        name="hostile-caller",
-        title="the same beside a hostile caller",
-        hostile=True,
-        against=_OPEN.name,
-    ),
+    replace(_OPEN, name="hostile-caller", title="the same beside a hostile caller", hostile=True,
+            against=_OPEN.name),
     _HEALTHY,
-    replace(
-        _HEALTHY,
-        name="hung-100",
-        title="the same beside 100 that hang",
-        beside=(HUNG,) * 100,
-        against=_HEALTHY.name,
-    ),
+    replace(_HEALTHY, name="hung-100", title="the same beside 100 that hang", beside=(HUNG,) * 100,
+            against=_HEALTHY.name),
     _SOON,
     replace(_SOON, name="replay-50", title=_DURING.format(50), replay_per_s=50, against=_SOON.name),
-    replace(
-        _SOON, name="replay-500", title=_DURING.format(500), replay_per_s=500, against=_SOON.name
-    ),
+    replace(_SOON, name="replay-500", title=_DURING.format(500), replay_per_s=500,
+            against=_SOON.name),
     _REPLAY,
     replace(_REPLAY, name="replay-restart", title="the same, kill -9, restart", killed=True),
     Case("restart", "kill -9 with all accepted, restart", paths=(LATE,), share=0.05, killed=True),
-)
+)  # fmt: skip
 BY_NAME = {case.name: case for case in CASES}
