@@ -176,20 +176,14 @@ _OPERATE, _ADMIN = Need.OPERATE, Need.ADMINISTER
 COMMANDS: Final = (
     Command("open", "enter", "open", "Open the line under the cursor", shown="Enter"),
     Command("back", "escape", "back", "Unmark, close, or go back", shown="Esc", explains=False),
-    Command(
-        "mark", "space", "mark", "Mark or unmark the line; tick a box in a form", shown="Space"
-    ),
+    Command("mark", "space", "mark", "Mark or unmark the line; tick a box in a form",
+            shown="Space"),
     Command("mark_all", "ctrl+a", "mark all", "Mark all loaded rows, then all rows", shown="^a"),
     Command("new", "n", "new", "New hook", _ADMIN),
     Command("edit", "e", "edit", "Edit the hook", _ADMIN),
     Command("delete", "d", "delete", "Delete the hook; asks first", _ADMIN),
-    Command(
-        "activate",
-        "a",
-        "on/off",
-        "Enable the hook, or disable it: it skips new events",
-        _OPERATE,
-    ),
+    Command("activate", "a", "on/off", "Enable the hook, or disable it: it skips new events",
+            _OPERATE),
     Command("undo", "u", "undo", "Undo the last enable or disable", _OPERATE),
     Command("ping", "p", "ping", "Send a test delivery and show the response", _OPERATE),
     Command("diagnose", "x", "diagnose", "Diagnose the receiver", _OPERATE),
@@ -198,15 +192,9 @@ COMMANDS: Final = (
     Command("rotate", "t", "rotate", "Rotate the secret, or finish the rotation", _ADMIN),
     Command("resend", "r", "resend", "Send the delivery again", _OPERATE),
     Command("cancel", "c", "cancel", "Cancel the waiting delivery", _OPERATE),
-    Command(
-        "replay",
-        "R",
-        "replay",
-        "Plan a replay; with an id, open that one",
-        _OPERATE,
-        argument=Argument("a replay's id", "rpl_01JDG3R8Z4000", "id", "rpl", required=False),
-        screen="replays.replay_screen:ReplayScreen",
-    ),
+    Command("replay", "R", "replay", "Plan a replay; with an id, open that one", _OPERATE,
+            argument=Argument("a replay's id", "rpl_01JDG3R8Z4000", "id", "rpl", required=False),
+            screen="replays.replay_screen:ReplayScreen"),
     Command("acknowledge", "A", "acknowledge", "Acknowledge the alert", _OPERATE),
     Command("snooze", "Z", "snooze", "Snooze the alert for a while", _OPERATE),
     Command("emit", "E", "emit", "Send an event", Need.PRODUCE),
@@ -214,18 +202,10 @@ COMMANDS: Final = (
     Command("log_pane", "l", "log", "Show or hide the log pane"),
     Command("zoom", "z", "zoom", "Zoom the log pane, or back"),
     Command("larger", "plus", "larger", "Enlarge the log pane or the plots' time range", shown="+"),
-    Command(
-        "smaller", "minus", "smaller", "Shrink the log pane or the plots' time range", shown="-"
-    ),
-    Command(
-        "filter",
-        "slash",
-        "filter",
-        "Filter the list or log",
-        shown="/",
-        blocking=True,
-        argument=_filter("status:failed"),
-    ),
+    Command("smaller", "minus", "smaller", "Shrink the log pane or the plots' time range",
+            shown="-"),
+    Command("filter", "slash", "filter", "Filter the list or log", shown="/", blocking=True,
+            argument=_filter("status:failed")),
     Command("search", "ctrl+f", "search", "Search in this text or log", shown="^f", blocking=True),
     Command("match_before", "N", "previous match", "Go to the previous match"),
     Command("sort", "o", "sort", "Sort by the next column"),
@@ -240,13 +220,12 @@ COMMANDS: Final = (
     Command("save", "ctrl+s", "save", "Save", _ADMIN, shown="^s"),
     *(_opening(top) for top in TOP_SCREENS),
     Command("help", "question_mark,f1", "help", "Show the keys of this screen", shown="?"),
-    Command(
-        "palette", "ctrl+p", "palette", "Search screens, hooks, commands and themes", shown="^p"
-    ),
+    Command("palette", "ctrl+p", "palette", "Search screens, hooks, commands and themes",
+            shown="^p"),
     Command("command", "colon", "command", "Type a command: hook 12", shown=":", blocking=True),
     Command("reload", "ctrl+r", "reload", "Reload the screen", shown="^r"),
     Command("quit", "q", "quit", "Quit; the server keeps delivering, only a demo ends"),
-)
+)  # fmt: skip
 """All commands of the console, in the order of the help."""
 
 LINE_COMMANDS: Final = (
