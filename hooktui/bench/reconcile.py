@@ -124,14 +124,10 @@ def reconcile(
     hooks: Collection[int],
     poisoned: Collection[str] = (),
 ) -> Reconciliation:
-    """Compare.
+    """Compare the accepted events, each of which is expected at each hook, with the arrivals.
 
-    Args:
-        offered: the accepted events; each is expected at each of the hooks.
-        arrivals: the requests that the sink received.
-        delivered: the deliveries that are delivered in the store.
-        hooks: the counted hooks.
-        poisoned: the events that the receiver always refuses.
+    ``delivered`` are the deliveries that are delivered in the store; ``poisoned`` are the events
+    that the receiver always refuses.
     """
     bodies = {event.event: event.body for event in offered}
     counts: Counter[tuple[str, int]] = Counter()

@@ -50,14 +50,8 @@ def bench(
 ) -> Report:
     """Measure, with servers, a sink and a producer in separate processes.
 
-    Args:
-        environ: such as ``os.environ``.
-        cases: the cases to measure.
-        databases: the databases of the servers.
-        rounds: number of rounds; the cases of a round run one after another, so that a machine that
-            slows down meanwhile affects all of them.
-        deliveries: approximate number of deliveries of a case in a round.
-        progress: called with the current step; "" ends the line.
+    The cases of a round run one after another, so that a machine that slows down meanwhile affects
+    all of them. A case makes about ``deliveries`` deliveries in a round.
 
     Raises:
         HooktuiError: a server did not start, or refused an event.

@@ -42,10 +42,7 @@ _FILL = (
 def fill(where: Path | str, hook: int, rows: int) -> None:
     """Add ``rows`` delivered deliveries of a hook of account 1, with events and attempts.
 
-    Args:
-        where: a SQLite file, or the URL of a database on PostgreSQL.
-        hook: the hook of the deliveries.
-        rows: their number.
+    ``where`` is a SQLite file, or the URL of a database on PostgreSQL.
 
     Raises:
         HooktuiError: PostgreSQL refuses.

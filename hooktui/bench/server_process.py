@@ -26,10 +26,7 @@ _PAGE = 500
 class ServerProcess:
     """A home and the server that runs on it, if there is one.
 
-    Args:
-        home: a separate folder.
-        environ: the environment of the caller.
-        database_url: its database; None: a file in its home.
+    ``home`` is a separate folder; without a ``database_url`` it holds the database.
     """
 
     def __init__(
@@ -123,11 +120,9 @@ class ServerProcess:
         return True
 
     def deliveries(self, *, status: str | None = None, first: str = "") -> list[Delivery]:
-        """Return all deliveries, as the API lists them.
+        """Return all deliveries, as the API lists them; ``status``: only those with it.
 
-        Args:
-            status: only those with it.
-            first: the list ends with the page that goes beyond this id.
+        The list ends with the page that goes beyond the id ``first``.
         """
         deliveries: list[Delivery] = []
         cursor: str | None = None

@@ -268,12 +268,7 @@ def _write_line(value: object) -> None:
 
 
 class Sink:
-    """A running sink, controlled by the process that started it.
-
-    Args:
-        process: with pipes for stdin and stdout.
-        folder: where it may write its ledger.
-    """
+    """A running sink, controlled by the process that started it; ``folder`` is for its ledger."""
 
     def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
         self._process = process

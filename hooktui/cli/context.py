@@ -100,9 +100,7 @@ class CommandContext:
     def in_parts(self, count: int, noun: str) -> None:
         """Before each part of long work at the server: have ctrl+c and errors report what is done.
 
-        Args:
-            count: how many things the parts before have changed.
-            noun: what they are, in the singular.
+        ``count`` things, by their singular noun, were changed by the parts before.
         """
         done = counted(count, noun)
         self.interrupted = (

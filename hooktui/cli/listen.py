@@ -107,11 +107,7 @@ def _standard_check(
 ) -> SignatureCheck:
     """Return the result of a ``webhook-signature``; of a stale one note how far away it is.
 
-    Args:
-        key: the secret.
-        body: what was signed.
-        signed: id, timestamp and signature.
-        tolerated_s: how far the timestamp may be from now.
+    ``signed`` are its id, timestamp and signature.
     """
     message_id, timestamp, signature = signed
     result = check_standard_signature(

@@ -110,10 +110,8 @@ def show_list(
 ) -> None:
     """Write a list.
 
-    Args:
-        call: makes the call of a page from the fields of a `Window`.
-        listing: how this kind is shown.
-        remark: returns a note about the last page.
+    ``call`` makes the call of a page from the fields of a `Window`; ``remark`` returns a note about
+    the last page.
     """
     pages = pages_of(context, call, limit.most())
     if context.json:

@@ -54,14 +54,10 @@ def fields_without(name: str, value: DataclassInstance) -> dict[str, object]:
 
 
 class Output:
-    """The two streams of a command.
+    """The streams of a command: stdout for data, stderr for hints, progress and errors.
 
-    Args:
-        stdout: for data.
-        stderr: for hints, progress and errors.
-        color: whether stdout shows styles.
-        quiet: whether to omit hints.
-        dumb: whether the terminal cannot clear a line, so that no progress is shown.
+    ``color``: stdout shows styles. ``quiet``: hints are omitted. ``dumb``: the terminal cannot
+    clear a line, so that no progress is shown.
     """
 
     def __init__(

@@ -82,10 +82,7 @@ class Verification:
         A ``whsec_`` secret always signs ``webhook-signature``: without that header a captured
         request could be replayed at any time, stripped of its timestamp.
 
-        Args:
-            headers: with lower-case names.
-            body: the raw bytes.
-            now_s: Unix seconds of the receipt.
+        ``headers`` have lower-case names; ``now_s`` is the receipt in Unix seconds.
         """
         checks: dict[str, SignatureCheck] = {}
         hexadecimal = headers.get("x-hook-signature")

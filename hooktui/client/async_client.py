@@ -43,9 +43,7 @@ _NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 class AsyncClient:
     """Sends calls, several at once, over persistent connections.
 
-    Args:
-        address: the server, from `find_server`.
-        role: lowers the role of every call, as ``--role`` does.
+    The address is from `find_server`; ``role`` lowers the role of every call, as ``--role`` does.
     """
 
     def __init__(self, address: ServerAddress, role: str | None = None) -> None:

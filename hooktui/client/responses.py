@@ -76,11 +76,7 @@ def read_response(
 ) -> object:
     """Return the decoded JSON of a success (None for an empty one).
 
-    Args:
-        address: the server, for the message.
-        status: of the response.
-        headers: with lower-case names.
-        body: the whole body.
+    ``headers`` have lower-case names; the address is for messages.
 
     Raises:
         HooktuiError: the class of the status; its ``__cause__`` is the `Problem`.

@@ -61,9 +61,7 @@ class _SocketConnection(HTTPConnection):
 class PlainClient:
     """Sends calls one after another over one persistent connection. Not thread-safe.
 
-    Args:
-        address: the server, from `find_server`.
-        role: lowers the role of every call, as ``--role`` does.
+    The address is from `find_server`; ``role`` lowers the role of every call, as ``--role`` does.
     """
 
     def __init__(self, address: ServerAddress, role: str | None = None) -> None:

@@ -47,11 +47,9 @@ class ParsedCommand:
 
 
 def parse(line: str, known: Mapping[str, Iterable[str]] | None = None) -> ParsedCommand:
-    """Parse a line into a command and its argument.
+    """Parse a line, without the colon, into a command and its argument.
 
-    Args:
-        line: the line, without the colon.
-        known: the names that a command accepts, by the word of the command.
+    ``known`` are the names that a command accepts, by the word of the command.
 
     Raises:
         Refused: the line is invalid; the message states the reason and the column.
@@ -116,12 +114,10 @@ def _read_argument(command: Command, text: str, names: Sequence[str]) -> int | s
 def complete(
     line: str, known: Mapping[str, Iterable[str]] | None = None, terms: FilterTerms = NO_TERMS
 ) -> list[str]:
-    """Return the completions of a line, as whole lines in display order.
+    """Return the completions of a line, without the colon, as whole lines in display order.
 
-    Args:
-        line: the line, without the colon.
-        known: the arguments that a command accepts, by the word of the command, in display order.
-        terms: the terms of the filter in the line.
+    ``known`` are the arguments that a command accepts, by the word of the command, in display
+    order; ``terms`` are those of the filter in the line.
     """
     word, space, text = line.lstrip().partition(" ")
     if not space:
@@ -181,8 +177,7 @@ def common(lines: Sequence[str]) -> str:
 class Completion:
     """The completions of one line, which is completed again and again.
 
-    Args:
-        complete: returns the completions of a line, as whole lines.
+    ``complete`` returns the completions of a line, as whole lines.
 
     Attributes:
         offers: the completions that can be chosen from; empty: there is no choice.

@@ -16,9 +16,7 @@ from hooktui.domain.text import visible
 def run(options: ConsoleOptions, on_shown: Callable[[], object] | None = None) -> int:
     """Run the console in this terminal and return the exit code.
 
-    Args:
-        options: the command-line options.
-        on_shown: called once the first screen is shown.
+    ``on_shown`` is called once the first screen is shown.
     """
     from hooktui.client.address import find_server
 

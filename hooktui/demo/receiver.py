@@ -93,11 +93,7 @@ _MISSING = Reply(404, 0.0, b'{"error":"no such path"}')
 
 
 class Receiver:
-    """Listens inside ``async with``; the behaviour of a path is its name, such as ``/flaky``.
-
-    Args:
-        seed: the same seed gives the same responses to the n-th request of each path.
-    """
+    """Listens inside ``async with``; the behaviour of a path is its name, such as ``/flaky``."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed

@@ -32,10 +32,8 @@ class Demo:
 def running_demo(seed: int, environ: Mapping[str, str]) -> Iterator[Demo]:
     """Run a temporary account with its server and receiver until the block ends.
 
-    Args:
-        seed: the same seed gives the same events and responses.
-        environ: such as ``os.environ``; its ``HOOKTUI_*`` are removed, so that the user's own
-            installation is not read or changed.
+    The ``HOOKTUI_*`` of ``environ`` are removed, so that the user's own installation is not read or
+    changed. The same seed gives the same events and responses.
 
     Raises:
         NoServer: it did not start.

@@ -20,13 +20,9 @@ def check_exposure(
     database_url: str | None,
     environ: Mapping[str, str],
 ) -> Iterator[Check]:
-    """Check the settings of a server for risks.
+    """Check the settings of a server for risks: allowed networks, TLS key, database address.
 
-    Args:
-        networks: of receivers that are allowed besides public ones.
-        tls_key: the key file of the API's certificate.
-        database_url: the address of the database; None: SQLite in the home.
-        environ: of the server: the driver of PostgreSQL reads ``PGHOST`` and ``PGSSLMODE``.
+    ``environ`` is the server's: the driver of PostgreSQL reads ``PGHOST`` and ``PGSSLMODE``.
     """
     yield assess_networks(networks)
     if tls_key is not None:

@@ -43,14 +43,10 @@ def check_rows(
     *,
     working: bool,
 ) -> Iterator[Check]:
-    """Check schema, key file, leases, backlog, and tokens.
+    """Check schema, key file, leases, backlog, and tokens in a read-only transaction.
 
-    Args:
-        conn: in a read-only transaction.
-        key: checks the key file.
-        key_file: the key file, unless systemd or the environment provides the keys.
-        now: the time of the store.
-        working: whether a server is running on it.
+    ``key`` checks the key file, unless systemd or the environment provides the keys; ``now`` is the
+    time of the store; ``working``: a server is running on it.
     """
     schema = _schema(conn)
     yield schema

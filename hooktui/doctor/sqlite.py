@@ -40,12 +40,8 @@ def check_installation(
 ) -> list[Check]:
     """Check a whole installation; call it in a thread.
 
-    Args:
-        where: its files.
-        reserve: bytes of the disk that events leave free.
-        started: start of the server in this process; None: no server is running.
-        look_for_s: time limit of the integrity check of the database.
-        free: bytes that the server has for events; None: those free on the disk.
+    ``look_for_s`` limits the integrity check of the database; the other arguments are those of
+    `machine_checks`.
     """
     return [
         *machine_checks(where, started, reserve, free),

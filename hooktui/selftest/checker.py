@@ -56,13 +56,9 @@ def check(
     stored: Iterable[Delivery],
     hooks: dict[str, int],
 ) -> Verdict:
-    """Compare.
+    """Compare the accepted events with the recorded requests, and with all stored deliveries.
 
-    Args:
-        sent: the events that the server accepted.
-        entries: the requests that the receiver recorded.
-        stored: all deliveries, as the API lists them.
-        hooks: the hook of each path of the receiver; each gets every event.
+    ``hooks`` has the hook of each path of the receiver; each gets every event.
     """
     accepted = {event.event: event for event in sent}
     stored = list(stored)

@@ -79,13 +79,9 @@ def check_replay(
     stored: Sequence[Delivery],
     replay: Replay,
 ) -> ReplayVerdict:
-    """Compare.
+    """Compare the accepted events, by id, with the recorded requests and all stored deliveries.
 
-    Args:
-        events: ids of all accepted events.
-        entries: the requests that the receiver recorded.
-        stored: all deliveries, as the API lists them.
-        replay: the replay of the dead letters, at its end.
+    ``replay`` is the replay of the dead letters, at its end.
     """
     dead = {row.event for row in stored if row.replay is None and row.status == "failed"}
     again = [row for row in stored if row.replay == replay.id]

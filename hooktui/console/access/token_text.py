@@ -67,12 +67,8 @@ def read_token(
 ) -> tuple[dict[str, object], dict[str, str]]:
     """Return the API fields of a new token, and an error for each invalid field of the form.
 
-    Args:
-        name: display name.
-        role: role of the token, which determines what it may do.
-        account: account that the token is bound to; None for all accounts.
-        expires: ``30d``, an RFC 3339 time, or empty for never.
-        now_ms: current time in milliseconds, from which a duration counts.
+    ``account`` is None for all accounts; ``expires`` is ``30d``, an RFC 3339 time, or empty for
+    never.
     """
     fields: dict[str, object] = {"name": name.strip(), "role": role.value}
     wrong: dict[str, str] = {}

@@ -29,13 +29,8 @@ _DAY_MS: Final = 24 * 3600 * 1000
 class DeliveryActions(ScreenPart):
     """Resend and cancel commands for the selected deliveries of a screen.
 
-    Args:
-        screen: the screen.
-        selected: returns the selected deliveries.
-        bulk: runs commands on many deliveries.
-        missing: returns why no delivery is selected.
-        resent: called with the deliveries that the resend calls returned.
-        rows: the rows of the list, if there is one.
+    ``missing`` returns why none is selected; ``resent`` is called with the deliveries that the
+    resend calls returned; ``rows`` are those of the list, if there is one.
     """
 
     def __init__(

@@ -32,11 +32,8 @@ def seconds_to_morning(now_ms: int) -> int:
 class AlertActions(ScreenPart, Generic[T]):
     """Commands that acknowledge or snooze the alert or group under the cursor.
 
-    Args:
-        screen: the list of alerts or groups.
-        name: returns the name of an alert or group for messages.
-        acknowledge: returns the call that acknowledges it.
-        snooze: returns the call that snoozes it for a number of seconds.
+    ``name`` returns its name for messages; ``acknowledge`` and ``snooze`` return the calls, the
+    latter for a number of seconds.
     """
 
     def __init__(

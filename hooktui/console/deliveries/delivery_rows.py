@@ -47,14 +47,10 @@ DELIVERY_COMMANDS: Final = ("resend", "cancel", "mark", "open", "copy")
 class DeliveryRows(ChosenRows):
     """The deliveries that commands act on: the chosen rows, or all that match the filter.
 
-    Args:
-        screen: the screen of the list.
-        filter_part: the filter of the list.
-        hook: the hook of the list; None: the list has the deliveries of all hooks.
-        active: returns whether the list is visible.
-        hint: returns a hint for the case that there is no row; empty: no hint.
+    ``active`` returns whether the list is visible; ``hint`` is that of `ChosenRows`.
 
     Attributes:
+        hook: the hook of the list; None: the list has the deliveries of all hooks.
         all_matching: the deliveries that match, if all of them are selected.
     """
 

@@ -252,10 +252,6 @@ class DecisionPages:
 
     They are two lists of the server, one after the other: first the hooks that subscribed, then the
     others. The first character of a cursor identifies the list.
-
-    Args:
-        ask: sends a call and returns its response.
-        event: the event's id.
     """
 
     def __init__(

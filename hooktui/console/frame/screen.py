@@ -184,12 +184,8 @@ class ConsoleScreen(Screen[None]):
     async def change(self, call: Call[T], doing: str, message: ResultMessage | None = None) -> T:
         """Send a call that changes something, show it as in progress, and return its response.
 
-        If this screen is closed meanwhile, the screen in the foreground shows the result.
-
-        Args:
-            call: the call.
-            doing: the progress text, such as ``deleting hook 12 (billing)``.
-            message: returns the notice of the response if this screen was closed.
+        ``doing`` is the progress text, such as ``deleting hook 12 (billing)``. If this screen is
+        closed meanwhile, the one in the foreground shows the ``message`` of the response.
 
         Raises:
             HooktuiError: the server refused the call or cannot be reached.

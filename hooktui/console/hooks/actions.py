@@ -27,11 +27,8 @@ _ON_HOOKS: Final = ("ping", "activate", "delete")
 class HookActions(ScreenPart):
     """Commands on the hooks that are selected on a screen.
 
-    Args:
-        screen: the screen.
-        selected: returns the selected hooks; at least one while a command is enabled.
-        bulk: runs commands on many hooks.
-        deleted: called after a deletion, with the deleted hooks.
+    ``selected`` returns them, at least one while a command is enabled; ``deleted`` is called after
+    a deletion, with the deleted hooks.
 
     Attributes:
         deleting: whether a deletion by this screen is in progress.

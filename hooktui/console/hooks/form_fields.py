@@ -35,9 +35,7 @@ _HINTS: Final = {
 class FormFields(VerticalScroll):
     """Fields for every setting of a hook; settings that rarely change are folded.
 
-    Args:
-        catalogue: event types to choose from.
-        keeps_password: whether an empty password means the stored one.
+    ``keeps_password``: an empty password means the stored one.
     """
 
     can_focus = False

@@ -44,10 +44,8 @@ _ROTATIONS: Final = {
 class SecretScreen(ConsoleScreen):
     """The secret of one hook.
 
-    Args:
-        hook: the hook.
-        fresh: secret of a hook that has just been created; revealed immediately.
-        warnings: warnings of the server about the new hook.
+    ``fresh`` is that of a hook that has just been created, which is revealed immediately, and
+    ``warnings`` are those of the server about it.
     """
 
     HEADING = "Secret"

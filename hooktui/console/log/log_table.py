@@ -25,11 +25,7 @@ from hooktui.domain.text import visible
 
 
 class LogSearch:
-    """Search that keeps the numbers of the matching lines in order.
-
-    Args:
-        text_of: returns the searchable text of a line.
-    """
+    """Search in the texts of lines that keeps the numbers of the matching lines in order."""
 
     def __init__(self, text_of: Callable[[LogLine], str]) -> None:
         self._text_of = text_of

@@ -24,13 +24,7 @@ RETRY_S: Final = 5
 
 
 class AccountView:
-    """The current account.
-
-    Args:
-        number: its id.
-        app: runs the worker that loads names.
-        connection: the connection to the server.
-        on_names: called after names were loaded.
+    """The current account; ``on_names`` is called after names of its hooks were loaded.
 
     Attributes:
         number: its id.

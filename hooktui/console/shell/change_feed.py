@@ -72,13 +72,7 @@ class FeedChanges:
 
 
 class ChangeFeedFollower:
-    """Reads the feed as long as the app runs.
-
-    Args:
-        shell: the services of the app.
-        on_changes: called with the changes of each page.
-        notifier: receives the lines of each page.
-    """
+    """Reads the feed as long as the app runs; ``on_changes`` gets the changes of each page."""
 
     def __init__(
         self, shell: Shell, on_changes: Callable[[FeedChanges], None], notifier: TerminalNotifier

@@ -78,12 +78,7 @@ class Preferences:
     problems: tuple[str, ...] = ()
 
     def under(self, options: ConsoleOptions, terminal: str = "") -> ConsoleOptions:
-        """Return the command-line options, completed from these settings.
-
-        Args:
-            options: the command-line options, which have precedence.
-            terminal: the value of ``TERM``.
-        """
+        """Return the command-line options, completed from these settings and from ``TERM``."""
         few_glyphs = terminal in FEW_GLYPHS if self.ascii is None else self.ascii
         return replace(
             options,

@@ -49,10 +49,8 @@ class ServerCalls:
     async def change(self, call: Call[T], doing: str, message: ResultMessage | None = None) -> T:
         """Send a call and return its response; if the caller is cancelled, report the result.
 
-        Args:
-            call: the call.
-            doing: its description in a notice, such as ``deleting hook 12 (billing)``.
-            message: returns the notice in that case; by default, it only reports completion.
+        ``doing`` describes it in a notice, such as ``deleting hook 12 (billing)``. ``message``
+        returns the notice in that case; by default, it only reports completion.
 
         Raises:
             HooktuiError: the server refused the call, or cannot be reached.

@@ -94,12 +94,7 @@ class SessionState(_Saved):
 
 
 def load_state(environ: Mapping[str, str], server: str) -> SessionState:
-    """Load the saved state for a server.
-
-    Args:
-        environ: the environment variables, which determine the home or state folder.
-        server: the socket or address of the server.
-    """
+    """Load the saved state for a server, given by its socket or address."""
     if restricted(environ):
         return SessionState()
     try:

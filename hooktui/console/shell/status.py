@@ -68,12 +68,7 @@ class Trend:
 class StatusMonitor:
     """Loads the server status on demand, and periodically while deliveries wait or are sent.
 
-    Args:
-        app: runs timers and workers.
-        connection: the connection to the server.
-        account: the account whose backlog is loaded.
-        clock: returns the current time in milliseconds.
-        on_read: called after each load.
+    ``on_read`` is called after each load.
 
     Attributes:
         latest: the latest status; None until the server has responded.

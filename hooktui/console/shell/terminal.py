@@ -283,10 +283,7 @@ _TMUX_DEADLINE_S = 2.0
 async def copy(app: App[object], text: str, what: str) -> str:
     """Send a text to the terminal's clipboard and return a notice.
 
-    Args:
-        app: the app whose terminal is used.
-        text: the text to copy.
-        what: its name in the notice, such as ``secret of hook 12``; never the text itself.
+    ``what`` is its name there, such as ``secret of hook 12``; never the text itself.
     """
     text = text.encode("utf-8", "replace").decode()  # half a character cannot be sent
     size = len(b64encode(text.encode()))

@@ -95,10 +95,7 @@ async def on_event_at_size_of_app(screen: Screen[Any], event: events.Event) -> N
 class TerminalSize:
     """Limits the size of an app; a terminal that is too small accepts only a few keys.
 
-    Args:
-        app: the app.
-        keymap: the user's keymap.
-        unsaved: returns whether quitting would lose typed text.
+    ``unsaved`` returns whether quitting would lose typed text.
     """
 
     def __init__(self, app: App[None], keymap: Keymap, unsaved: Callable[[], bool]) -> None:

@@ -175,10 +175,7 @@ class PageWindow(Generic[T]):
         a row near one end is also near an end in the reverse order. After ``pages`` pages from each
         end, the search gives up and leaves this window unchanged.
 
-        Args:
-            identity: the id of the row.
-            pages: the maximum number of pages that are loaded from each end.
-            begun: whether this window has just been loaded from the start.
+        ``begun``: this window has just been loaded from the start.
         """
         start, end = self.copy(), self.copy()
         if not begun:

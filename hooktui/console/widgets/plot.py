@@ -265,13 +265,9 @@ class Plots(LineWidget, can_focus=True):
         axis: Axis | None = None,
         words: Callable[[int], StyledLine] = lambda _: (),
     ) -> None:
-        """Update the plots; repaint only lines that differ.
+        """Update the caption and the plots below it; repaint only lines that differ.
 
-        Args:
-            caption: the line above the plots.
-            plots: the plots from top to bottom.
-            axis: their time axis; None if there is no data (yet).
-            words: returns the text of a step.
+        Without data (yet) there is no axis; ``words`` returns the text of a step.
         """
         self._caption, self._plots, self._axis, self._words = caption, tuple(plots), axis, words
         self._draw()

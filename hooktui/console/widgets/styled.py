@@ -182,14 +182,10 @@ def text_width(pieces: Iterable[StyledText]) -> int:
 
 
 def wrapped(text: str, width: int, *, most: int | None = None) -> list[str]:
-    """Return a text as lines of at most ``width`` cells; none for an empty text.
+    """Return a text, after ``visible``, as lines of at most ``width`` cells; none if it is empty.
 
-    ``textwrap`` counts characters, and a line that is drawn wider loses its end.
-
-    Args:
-        text: a text as it is drawn, after ``visible``.
-        width: the width in cells.
-        most: maximum number of lines; the last one then ends with an ellipsis.
+    ``textwrap`` counts characters, and a line that is drawn wider loses its end. ``most`` is the
+    maximum number of lines; the last one then ends with an ellipsis.
     """
     cut = " …"
     if cell_len(text) == len(text):

@@ -37,14 +37,8 @@ _NEAR = 30
 class WindowedList(Table, Generic[T], inherit_bindings=False):
     """A list over a window of rows.
 
-    Args:
-        columns: the columns, which are dropped by priority if there is no room.
-        source: the source of the rows.
-        row_id: returns the permanent id of a row.
-        empty: the text of the empty list: its purpose, and the one key to start with.
-        markable: whether rows can be marked.
-        sort: the initial sort, as a column's ``sort``.
-        descending: whether that order is descending.
+    ``row_id`` returns the permanent id of a row; ``empty`` is the text of the empty list: its
+    purpose, and the one key to start with; ``sort`` is the initial one, as a column's ``sort``.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
