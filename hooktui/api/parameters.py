@@ -27,8 +27,9 @@ from hooktui.domain.filters.terms import Filter
 from hooktui.domain.ids import DeliveryId, EventId, HookId
 from hooktui.domain.setting import as_whole
 from hooktui.domain.signatures import MAX_SECRET_LENGTH, MIN_SECRET_LENGTH
+from hooktui.domain.wire.pages import MAX_LIMIT
 from hooktui.store.planning.accept import MAX_KEY, key_fault
-from hooktui.store.queries.pages import DEFAULT_LIMIT, MAX_LIMIT, PageRequest
+from hooktui.store.queries.pages import DEFAULT_LIMIT, PageRequest
 
 if TYPE_CHECKING:
     from fastapi._compat import ModelField

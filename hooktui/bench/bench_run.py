@@ -49,6 +49,7 @@ from hooktui.client.calls import (
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.clock import now_ms
 from hooktui.domain.ids import encode, floor_at
+from hooktui.domain.wire.pages import MAX_LIMIT
 from hooktui.domain.wire.replays import ReplaySelection
 
 T = TypeVar("T")
@@ -63,7 +64,6 @@ _REPLAYED = 20_000
 _LINES = 100
 _STOP_S = 15.0
 _POLL_S = 0.005
-_PAGE = 500
 _HOSTILE_FIRST_S = 2.0
 """Seconds that a hostile caller is active before the first event is offered."""
 _HUNG_TIMEOUT_S = 30.0
@@ -285,7 +285,7 @@ class BenchRun:
             time.sleep(_POLL_S)
 
     def _waiting(self) -> int:
-        hooks = self._call(list_hooks(ACCOUNT, limit=_PAGE)).data
+        hooks = self._call(list_hooks(ACCOUNT, limit=MAX_LIMIT)).data
         return sum(hook.stats.waiting for hook in hooks if hook.id in self.secrets)
 
     def _arrivals(self, beside: Sequence[Offered]) -> list[SinkRequest]:

@@ -17,10 +17,10 @@ from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import NoServer
 from hooktui.domain.paths import paths_of
 from hooktui.domain.wire.deliveries import Delivery
+from hooktui.domain.wire.pages import MAX_LIMIT
 
 START_S = 30.0
 _POLL_S = 0.02
-_PAGE = 500
 
 
 class ServerProcess:
@@ -128,7 +128,9 @@ class ServerProcess:
         cursor: str | None = None
         with PlainClient(self.address) as client:
             while True:
-                page = client.call(list_deliveries(1, status=status, limit=_PAGE, cursor=cursor))
+                page = client.call(
+                    list_deliveries(1, status=status, limit=MAX_LIMIT, cursor=cursor)
+                )
                 deliveries += page.data
                 cursor = page.next
                 if cursor is None or (page.data and page.data[-1].id < first):

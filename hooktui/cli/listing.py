@@ -16,12 +16,12 @@ from hooktui.cli.output import Output, Piece, text_columns
 from hooktui.client.calls import Call, Window
 from hooktui.client.sync_client import decoded
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.wire.pages import Page
+from hooktui.domain.wire.pages import MAX_LIMIT, Page
 
 T = TypeVar("T")
 
-PAGE = 500
-"""The largest page that a server gives."""
+PAGE = MAX_LIMIT
+"""Objects that a command loads at once."""
 
 DEFAULT: Final = 50
 """Objects that a list shows without ``--limit``."""

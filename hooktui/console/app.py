@@ -54,6 +54,7 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import START_SERVICE
 from hooktui.domain.roles import Role, restricted
 from hooktui.domain.wire.events import Catalogue
+from hooktui.domain.wire.pages import MAX_LIMIT
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -192,7 +193,7 @@ class ConsoleApp(RestrictedMode):
 
         try:
             self.catalogue = await self.connection.send(calls.event_types())
-            accounts = await self.connection.send(calls.list_accounts(limit=500))
+            accounts = await self.connection.send(calls.list_accounts(limit=MAX_LIMIT))
             names = {account.id: account.name for account in accounts.data}
             await self.status.read()
         except HooktuiError as error:
@@ -219,7 +220,7 @@ class ConsoleApp(RestrictedMode):
         send = self.connection.send
         try:
             status = await send(calls.server_status(number))
-            accounts = await send(calls.list_accounts(limit=500))
+            accounts = await send(calls.list_accounts(limit=MAX_LIMIT))
         except HooktuiError as error:
             self.notice(str(error), "bad")
             return

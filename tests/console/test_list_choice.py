@@ -11,9 +11,9 @@ from textual import events
 from textual.pilot import Pilot
 
 from hooktui.console.widgets.list_choice import RowChoice
-from hooktui.console.widgets.page_window import PAGE, SEARCH_PAGE, SEARCH_PAGES, PageWindow
+from hooktui.console.widgets.page_window import PAGE, SEARCH_PAGES, PageWindow
 from hooktui.console.widgets.windowed_list import WindowedList
-from hooktui.domain.wire.pages import Page
+from hooktui.domain.wire.pages import MAX_LIMIT, Page
 from tests.console.rows import ListApp, Row, Rows
 
 SIZE = (40, 12)
@@ -48,7 +48,7 @@ async def test_the_cursor_stays_on_its_row_when_the_order_is_turned_round(count:
 
 # Red when a row that is not found leaves the cursor on another one that commands act on.
 async def test_a_row_too_far_away_to_be_found_leaves_a_cursor_that_no_command_acts_on():
-    far = SEARCH_PAGE * SEARCH_PAGES + 2 * PAGE
+    far = MAX_LIMIT * SEARCH_PAGES + 2 * PAGE
     source = Rows(2 * far)
     async with ListApp(source, sort="id").run_test(size=SIZE) as pilot:
         listing = await settled(pilot)

@@ -43,12 +43,12 @@ from hooktui.domain.wire.deliveries import Attempt, Delivery
 from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.feed import AttemptLine, FeedAnswer
 from hooktui.domain.wire.hooks import Hook, for_revision_1
+from hooktui.domain.wire.pages import MAX_LIMIT
 from hooktui.domain.wire.replays import Replay
 from hooktui.slices import in_slices
 from hooktui.store import queries
 from hooktui.store.contract import FeedFilter, FeedItem, FeedItemPage
 from hooktui.store.feed import MAX_PAGE_BYTES, position_of
-from hooktui.store.queries.pages import MAX_LIMIT
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -33,15 +33,14 @@ from hooktui.console.shell.terminal_size import (
 from hooktui.console.widgets.chrome import DialogNotice, TooSmall
 from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.text import visible
+from hooktui.domain.wire.pages import MAX_LIMIT, Page
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
-    from hooktui.domain.wire.pages import Page
 
 T = TypeVar("T")
 
 HOOKS_FOUND = 20
-ACCOUNTS_SEARCHED = 500
 SEARCHED_WITHIN_S = 3.0
 """Enter waits for the search; a server that hangs must not keep it from the entries of ours."""
 
@@ -160,7 +159,7 @@ class CommandProvider(Provider):
     async def _accounts(self, query: str) -> list[_Entry]:
         from hooktui.client import calls
 
-        found = await self._found(calls.list_accounts(limit=ACCOUNTS_SEARCHED))
+        found = await self._found(calls.list_accounts(limit=MAX_LIMIT))
         matcher = self.matcher(query)
         entries = []
         for account in found:

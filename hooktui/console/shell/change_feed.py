@@ -18,10 +18,11 @@ from hooktui.console.shell.server_connection import RESPONDS_WITHIN_S, Connectio
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
 from hooktui.domain.wire.feed import AttemptLine, FeedLine, FeedPage
+from hooktui.domain.wire.pages import MAX_LIMIT
 
 WAIT_S = 5
 """How long a read of the feed waits at the server for changes."""
-FIRST_LINES = 500
+FIRST_LINES = MAX_LIMIT
 """Number of lines that the log starts with."""
 
 BACK_OFF_S = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -110,7 +111,7 @@ class ChangeFeedFollower:
         if self._position is None:
             call = calls.follow_feed(account, limit=FIRST_LINES, from_end=True)
         else:
-            call = calls.follow_feed(account, after=self._position, wait_s=wait_s, limit=500)
+            call = calls.follow_feed(account, after=self._position, wait_s=wait_s, limit=MAX_LIMIT)
         return await connection.send(replace(call, timeout_s=wait_s + RESPONDS_WITHIN_S))
 
     def _lost(self, error: HooktuiError) -> float:

@@ -11,7 +11,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypedDict, TypeVar
 
-from hooktui.domain.wire.pages import Page
+from hooktui.domain.wire.pages import MAX_LIMIT, Page
 
 T = TypeVar("T")
 
@@ -20,11 +20,8 @@ PAGE = 100
 
 MAX_PAGES = 5
 
-SEARCH_PAGE = 500
-"""Rows fetched at once while searching for a row by its id: the maximum of the API."""
-
 SEARCH_PAGES = 8
-"""Pages that such a search loads from each end of a list."""
+"""Pages of `MAX_LIMIT` rows that a search for a row by its id loads from each end of a list."""
 
 
 class PageQuery(TypedDict):
@@ -188,10 +185,10 @@ class PageWindow(Generic[T]):
             if number == 0:
                 await end.to_end()
             else:
-                await end.load_previous(SEARCH_PAGE)
+                await end.load_previous(MAX_LIMIT)
             if self._adopt(end, identity):
                 return True
-            await start.load_next(SEARCH_PAGE)
+            await start.load_next(MAX_LIMIT)
         return self._adopt(start, identity)
 
     async def all_rows(self, max_rows: int) -> list[T]:
@@ -200,7 +197,7 @@ class PageWindow(Generic[T]):
         await other.to_start()
         rows, following = list(other.rows()), other._pages[-1].next
         while following is not None and len(rows) < max_rows:
-            page = await other._fetch(following, SEARCH_PAGE)
+            page = await other._fetch(following, MAX_LIMIT)
             rows, following = rows + page.rows, page.next
         return rows[:max_rows]
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
+
+MAX_LIMIT: Final = 500
+"""The largest ``limit`` of a page of a list or of the change feed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

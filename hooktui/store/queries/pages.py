@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from hooktui.domain.errors import Refused
 from hooktui.domain.json_text import Steps
-from hooktui.domain.wire.pages import Page
+from hooktui.domain.wire.pages import MAX_LIMIT, Page
 from hooktui.store.queries.pace import Pace
 
 R = TypeVar("R")
@@ -35,7 +35,7 @@ T = TypeVar("T")
 Order = Literal["asc", "desc"]
 RowCheck = Callable[[R], Steps[bool]]
 
-DEFAULT_LIMIT, MAX_LIMIT = 50, 500
+DEFAULT_LIMIT = 50
 MAX_PAGE_BYTES = 1024 * 1024
 """Texts in a page's rows: the page ends before a row that exceeds this. A single row may."""
 _FIRST_ROWS = DEFAULT_LIMIT + 1
