@@ -48,7 +48,6 @@ class HookScreen(ConsoleScreen):
     """
 
     HEADING = "Hook"
-    NOUN = "delivery"
     FILTER_TERMS = TERMS
     ROW_COMMANDS = DELIVERY_COMMANDS
     COMMAND_NAMES = (
