@@ -31,8 +31,8 @@ _SHOWN: Final = 12
 """Maximum number of completions that are shown at once."""
 
 _SHORT: Final = {"q": "quit", "wq": "quit", "h": "help"}
-_WORD_OF_ID: Final = {
-    f"{command.argument.prefix}": command.word
+_WORD_OF_ID: Final[dict[str, str]] = {
+    command.argument.prefix: command.word
     for command in _LINE.values()
     if command.argument is not None and command.argument.prefix
 }

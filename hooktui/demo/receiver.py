@@ -11,7 +11,7 @@ import asyncio
 import random
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Self
@@ -37,7 +37,7 @@ class Reply:
     status: int
     delay_s: float
     body: bytes
-    headers: tuple[tuple[str, str], ...] = field(default=(("Content-Type", "application/json"),))
+    headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/json"),)
 
 
 _HTML = (("Content-Type", "text/html; charset=utf-8"),)
