@@ -14,7 +14,6 @@ from cyclopts import Parameter
 from hooktui.cli.context import CommandContext, Context, Number
 from hooktui.cli.deliveries import status
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError, leaving_orderly
-from hooktui.cli.listing import PAGE
 from hooktui.cli.open_console import check_terminal
 from hooktui.cli.output import Styled
 from hooktui.cli.time_format import clock, duration_s, took
@@ -27,6 +26,7 @@ from hooktui.domain.text import counted
 from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.feed import AttemptLine, FeedLine
 from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.pages import MAX_LIMIT
 
 ACCOUNT = 1
 MAX_SEED = 2**63 - 1
@@ -104,7 +104,7 @@ def _print_log(context: CommandContext, running: Demo, for_s: float | None) -> i
             context.out.note("")
     # A new connection: the interrupt may have cut a response in two.
     with PlainClient(running.address, context.options.role) as client:
-        hooks = client.call(calls.list_hooks(ACCOUNT, sort="id", order="asc", limit=PAGE)).data
+        hooks = client.call(calls.list_hooks(ACCOUNT, sort="id", order="asc", limit=MAX_LIMIT)).data
     ran_s = time.monotonic() - begun
     _summarise(context, summary, [hook for hook in hooks if not hook.active], ran_s)
     missing = [name for name in ("delivered", "retried", "failed") if not summary.counts()[name]]
@@ -120,7 +120,7 @@ def _follow(client: PlainClient, until: float | None) -> Iterator[FeedLine]:
     """Yield all changes until a time of the monotonic clock."""
     after: str | None = None
     while until is None or time.monotonic() < until:
-        page = client.call(calls.follow_feed(ACCOUNT, after=after, wait_s=_WAIT_S, limit=PAGE))
+        page = client.call(calls.follow_feed(ACCOUNT, after=after, wait_s=_WAIT_S, limit=MAX_LIMIT))
         after = page.next
         yield from page.data
 

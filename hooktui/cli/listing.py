@@ -20,9 +20,6 @@ from hooktui.domain.wire.pages import MAX_LIMIT, Page
 
 T = TypeVar("T")
 
-PAGE = MAX_LIMIT
-"""Objects that a command loads at once."""
-
 DEFAULT: Final = 50
 """Objects that a list shows without ``--limit``."""
 
@@ -168,7 +165,7 @@ def pages_of(
     """Yield pages as raw JSON and as values, up to ``limit`` objects (None: all)."""
     left, cursor = limit, None
     while True:
-        size = PAGE if left is None else min(left, PAGE)
+        size = MAX_LIMIT if left is None else min(left, MAX_LIMIT)
         response, page = context.response(call(**Window(limit=size, cursor=cursor)))
         raws = cast("dict[str, list[object]]", response)["data"]
         yield raws, page

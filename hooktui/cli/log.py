@@ -10,12 +10,13 @@ from cyclopts import Parameter
 
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.deliveries import status
-from hooktui.cli.listing import PAGE, DeliveryTerms, filter_text
+from hooktui.cli.listing import DeliveryTerms, filter_text
 from hooktui.cli.output import Piece, Styled
 from hooktui.cli.time_format import clock, took
 from hooktui.client import calls
 from hooktui.domain.errors import NoServer, Refused, Unavailable
 from hooktui.domain.wire.feed import AttemptLine, FeedLine, FeedPage
+from hooktui.domain.wire.pages import MAX_LIMIT
 
 LAST_LINES = 50
 KINDS = frozenset({"attempt", "hook", "engine", "alert"})
@@ -78,7 +79,7 @@ class _LastLines:
         end = time.monotonic() + within_s
         while True:
             page = self._context.client.call(
-                calls.follow_feed(account, limit=PAGE, q=self._q, from_end=True, before=before)
+                calls.follow_feed(account, limit=MAX_LIMIT, q=self._q, from_end=True, before=before)
             )
             self.end = self.end or page.next
             found = [line for line in page.data if line.kind in KINDS]
@@ -108,7 +109,7 @@ def _follow(context: CommandContext, position: str, q: str | None, room: int) ->
 
 def _next_page(context: CommandContext, position: str, q: str | None) -> FeedPage:
     """Wait for changes, and for the server while it is away."""
-    call = calls.follow_feed(context.account, after=position, wait_s=_WAIT_S, limit=PAGE, q=q)
+    call = calls.follow_feed(context.account, after=position, wait_s=_WAIT_S, limit=MAX_LIMIT, q=q)
     context.out.flush()
     away = False
     while True:
@@ -125,7 +126,7 @@ def _next_page(context: CommandContext, position: str, q: str | None) -> FeedPag
                 raise
             # The server has another database now: all of its lines are new.
             context.out.note("the server's database was replaced; following the new one")
-            call = calls.follow_feed(context.account, limit=PAGE, q=q, from_end=True)
+            call = calls.follow_feed(context.account, limit=MAX_LIMIT, q=q, from_end=True)
             continue
         if away:
             context.out.note("connected again")

@@ -14,7 +14,6 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.timer import Timer
 from textual.widgets import Input, Static
-from textual.worker import Worker
 
 from hooktui.client import calls
 from hooktui.console.frame.notices import error_text
@@ -154,7 +153,7 @@ class ReplayForm(ConsoleScreen):
 
     def _start_plan(self) -> None:
         if self.is_attached and self.query(Choice) and self.values() != self._planned:
-            _: Worker[None] = self.run_worker(self._make_plan, group="plan", exclusive=True)
+            self.run_latest(self._make_plan, "plan")
 
     def reload(self) -> None:
         """Plan again: other events may match by now, or the plan was not loaded."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from textual.app import ComposeResult
-from textual.worker import Worker
 
 from hooktui.client import calls
 from hooktui.console.frame.parts import acts_on
@@ -80,7 +79,7 @@ class ReplayScreen(ConsoleScreen):
 
     def _read_running(self) -> None:
         if self.replay is not None and self.replay.state == RUNNING and self.app.screen is self:
-            _: Worker[None] = self.run_worker(self._read, group="replay", exclusive=True)
+            self.run_latest(self._read, "replay")
 
     async def _read(self) -> None:
         try:
@@ -98,7 +97,7 @@ class ReplayScreen(ConsoleScreen):
         if self.query("#head"):
             self.refresh_times()
             self.refresh_frame()
-            _: Worker[None] = self.run_worker(self._hooks.reload, group="hooks", exclusive=True)
+            self.run_latest(self._hooks.reload, "hooks")
 
     def refresh_times(self) -> None:
         """Redraw the summary."""

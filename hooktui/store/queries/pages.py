@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from hooktui.domain.errors import Refused
 from hooktui.domain.json_text import Steps
-from hooktui.domain.wire.pages import MAX_LIMIT, Page
+from hooktui.domain.wire.pages import Page
 from hooktui.store.queries.pace import Pace
 
 R = TypeVar("R")
