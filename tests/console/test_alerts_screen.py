@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -20,6 +22,7 @@ from hooktui.console.navigation import screen_class
 from hooktui.console.registry import TOP_SCREENS
 from hooktui.console.replays.replay_form import ReplayForm
 from hooktui.console.replays.replay_screen import ReplayScreen
+from hooktui.console.shell.status import StatusMonitor
 from hooktui.domain.clock import now_ms, to_rfc3339
 from tests.console.client import Client
 from tests.console.command_scene import Scene, staged
@@ -239,3 +242,43 @@ async def test_an_alert_is_a_note_in_the_live_log(client: Client, receiver: Rece
     async with staged(client, receiver) as scene:
         scene.ask(calls.acknowledge_undelivered(scene.hook.id, "http_5xx"))
         await scene.console.shows("alert acknowledged: hook")
+
+
+# Red when the change of an alert waits for the next load of the status, which may be due in 5 s.
+async def test_the_status_line_counts_alerts_as_soon_as_one_changes(
+    client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("hooktui.console.shell.status.STATUS_S", 3600)
+    async with staged(client, receiver) as scene:
+        scene.app.status.read_soon()
+        before = scene.ask(calls.server_status(scene.app.account.number)).alerts
+        scene.ask(calls.acknowledge_undelivered(scene.hook.id, "http_5xx"))
+        after = scene.ask(calls.server_status(scene.app.account.number)).alerts
+        assert after != before
+        await scene.console.until(lambda: scene.app.status.latest.alerts == after)
+
+
+async def test_a_status_that_is_loaded_at_once_leaves_one_load_scheduled():
+    timers: list[SimpleNamespace] = []
+
+    def set_timer(_seconds: float, _start: object) -> SimpleNamespace:
+        timers.append(SimpleNamespace(running=True))
+        timers[-1].stop = lambda timer=timers[-1]: setattr(timer, "running", False)
+        return timers[-1]
+
+    async def send(_call: object) -> object:
+        return SimpleNamespace(backlog=SimpleNamespace(count=7), disk=None, rates=None)
+
+    tasks: list[asyncio.Task[None]] = []
+    app = SimpleNamespace(
+        set_timer=set_timer, run_worker=lambda run, **_: tasks.append(asyncio.create_task(run()))
+    )
+    monitor = StatusMonitor(
+        cast("Any", app), cast("Any", SimpleNamespace(send=send)),
+        cast("Any", SimpleNamespace(number=1)), lambda: 0, lambda: None,
+    )  # fmt: skip
+    for _ in range(3):
+        monitor.read_soon()
+        monitor.read_now()
+        await asyncio.gather(*tasks)
+    assert sum(timer.running for timer in timers) == 1

@@ -149,8 +149,12 @@ class ChangeFeedFollower:
         if not page.data:
             return
         shell.log_buffer.extend(self._with_days(log_lines(page.data)))
-        self._on_changes(changes_of(page.data))
-        shell.status.read_soon()
+        changes = changes_of(page.data)
+        self._on_changes(changes)
+        if changes.alerts:  # the status line counts them: it must not differ from their list
+            shell.status.read_now()
+        else:
+            shell.status.read_soon()
 
     def _with_days(self, lines: Iterable[LogLine]) -> Iterator[LogLine]:
         """Yield lines, and before the first one of each day its date: lines show the time alone."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from textual.app import App
+from textual.timer import Timer
 from textual.worker import Worker
 
 from hooktui.console.shell.account import AccountView
@@ -87,7 +88,8 @@ class StatusMonitor:
     ) -> None:
         self._app, self._connection, self._account = app, connection, account
         self._clock, self._on_read = clock, on_read
-        self._due = self._reading = False
+        self._reading = False
+        self._due: Timer | None = None
         self.latest: ServerStatus | None = None
         self.read_at_ms = 0
         self.backlog_trend, self.disk_trend = Trend(), Trend()
@@ -126,14 +128,19 @@ class StatusMonitor:
         """Schedule a load of the status; any number of calls until then cause only one."""
         self._read_in(STATUS_S / 5)
 
+    def read_now(self) -> None:
+        """Start a load of the status in place of the scheduled one."""
+        if self._due is not None:
+            self._due.stop()
+        self._start()
+
     def _read_in(self, seconds: float) -> None:
-        if not self._due:
-            self._due = True
-            self._app.set_timer(seconds, self._start)
+        if self._due is None:
+            self._due = self._app.set_timer(seconds, self._start)
 
     def _start(self) -> None:
         """Load the status in a worker, because keys would wait for an awaiting timer callback."""
-        self._due = False
+        self._due = None
         if self._reading:  # a slow server: load again after the pending response
             self.read_soon()
             return
