@@ -111,7 +111,7 @@ def read_themes(folder: Path) -> tuple[list[Theme], list[str]]:
     for file in files:
         try:
             themes.append(read_theme(file))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             problems.append(f"themes/{file.name}: {error}; the theme is ignored")
     return themes, problems
 

@@ -202,7 +202,7 @@ def load(path: Path) -> Catalogue:
             _group(g["id"], g["name"], *((t["id"], t["name"], t["description"]) for t in g["type"]))
             for g in data["group"]
         )
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # tomllib raises all three
         why = error.strerror if isinstance(error, OSError) else error
         raise Refused(f"cannot read the event catalogue {path}: {why}") from error
     except (KeyError, TypeError) as error:

@@ -254,7 +254,7 @@ def _read(config: Path) -> dict[str, object]:
         content = tomllib.loads(config.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise BadSettings(f"cannot read {config}: {why}") from None
     for table in CONSOLE_TABLES:

@@ -65,6 +65,8 @@ def test_a_terminal_with_few_signs_gets_ascii_unless_it_is_set(read):
     ("text", "words"),
     [
         ("[keys", "cannot read"),
+        ("keys = " + "[" * 5000, "cannot read"),
+        ("keys = " + "1" * 5000, "cannot read"),
         ("keys = 3\n", "must be a table: [keys]"),
         ("[console]\nmice = true\n", "[console] mice: unknown; known: theme, mouse, ascii"),
         ('[console]\nmouse = "no"\n', "[console] mouse: expected true or false"),
@@ -103,6 +105,7 @@ def test_a_theme_is_read_by_the_name_of_its_file(theme):
     ("text", "words"),
     [
         ("primary", "themes/mine.toml"),
+        ("primary = " + "[" * 5000, "recursion"),
         ("dark = true\n", 'write primary = "#rrggbb"'),
         ('primary = "#33669"\n', "primary: '#33669' is not a colour"),
         ("primary = 3\n", "primary must be a colour"),

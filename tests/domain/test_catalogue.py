@@ -144,6 +144,8 @@ def test_any_product_can_bring_its_own_catalogue(tmp_path: Path) -> None:
     [
         ("[[group]", "cannot read"),
         ("\xff", "cannot read"),
+        ("a = " + "[" * 5000, "cannot read"),
+        ("a = " + "1" * 5000, "cannot read"),
         ("", "'group' is missing"),
         ("group = 5", "misplaced"),
         ("[group]\nid = 'x'", "misplaced"),

@@ -78,6 +78,8 @@ def test_tables_of_the_file_map_users_and_groups_to_roles(config):
     ("text", "message"),
     [
         ("listen = ", "config.toml"),
+        ("listen = " + "[" * 5000, "cannot read"),
+        ("keep_days = " + "1" * 5000, "cannot read"),
         ('listn = "x"', "unknown setting 'listn'"),
         ('listen = "8080"', "config.toml: listen: '8080' is not HOST:PORT"),
         ("listen = 8080", "config.toml: listen"),

@@ -142,7 +142,7 @@ def _read(file: Path) -> tuple[dict[str, object], list[str]]:
 
     try:
         return tomllib.loads(content.decode()), []
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         return {}, [f"cannot read {file}: {error}; using the default settings"]
 
 
