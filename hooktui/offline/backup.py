@@ -40,7 +40,7 @@ def there_already(target: Path) -> bool:
     """Return whether a backup would replace a file.
 
     Raises:
-        Refused: the path is not a regular file.
+        Refused: the path is not a regular file, or is a database in use.
         OSError, ValueError: the path is not valid.
     """
     try:
@@ -49,6 +49,8 @@ def there_already(target: Path) -> bool:
         return False
     if not stat.S_ISREG(mode):
         raise Refused(f"{target} is not a regular file; give another name, or - for stdout")
+    if target.with_name(f"{target.name}-wal").exists():
+        raise Refused(f"{target} is a database in use; give another name, or - for stdout")
     return True
 
 
