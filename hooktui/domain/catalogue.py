@@ -217,7 +217,7 @@ def load(path: Path) -> Catalogue:
 
 
 def _flaw(groups: Iterable[EventGroup]) -> str | None:
-    """Return what is wrong with the ids of groups and types that a file names, or None."""
+    """Return what is wrong with the groups and types of a file, or None."""
     seen: set[str] = set()
     for group in groups:
         if isinstance(group.id, str) and "." in group.id:
@@ -232,6 +232,13 @@ def _flaw(groups: Iterable[EventGroup]) -> str | None:
             if group_of(name) != group.id:
                 return f"{name!r} does not start with its group's id and a dot"
             seen.add(name)
+        for text in (
+            group.name,
+            *(t.name for t in group.types),
+            *(t.description for t in group.types),
+        ):
+            if not isinstance(text, str) or not text.strip():
+                return f"a name or description of group {group.id!r} is {text!r}; write a text"
         if not group.types:
             return f"group {group.id!r} has no types"
     return None

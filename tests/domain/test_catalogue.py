@@ -159,6 +159,8 @@ def test_any_product_can_bring_its_own_catalogue(tmp_path: Path) -> None:
         (TOML.replace("invoice", "ping"), "is reserved"),
         (TOML + TOML, "is a duplicate"),
         (TOML.replace('id = "invoice.paid"', "id = 5"), "not of the form"),
+        (TOML.replace('"The invoice was paid."', "2026-11-27"), "write a text"),
+        (TOML.replace('"The invoice was paid."', '" "'), "write a text"),
         (TOML.replace("invoice.paid", "invoice\\u001b.paid"), "not of the form"),
     ],
 )
