@@ -76,6 +76,7 @@ def _origin(url: str, token: str | None) -> ServerAddress:
     scheme, host = parts.scheme, parts.hostname or ""
     try:
         port = parts.port
+        host.encode("idna")  # as the look-up does
     except ValueError:
         port = 0
     if parts.username is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Self
@@ -77,14 +78,16 @@ def split_listen(value: str) -> tuple[str, int]:
     Raises:
         ValueError: it is neither.
     """
-    host, colon, port = value.rpartition(":")
+    host, _, port = value.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
         host = ""
-    if not host or not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"{value[:100]!r} is not HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080")
-    return host, int(port)
+    with suppress(UnicodeError):
+        host.encode("idna")  # as the look-up does
+        if host and port.isascii() and port.isdigit() and int(port) <= 65535:
+            return host, int(port)
+    raise ValueError(f"{value[:100]!r} is not HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080")
 
 
 _Whole = Annotated[int, BeforeValidator(as_whole)]

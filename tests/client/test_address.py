@@ -40,7 +40,7 @@ def test_a_server_is_found(connect, environ, expected):
     [
         "ftp://x.test", "https://", "https://user:pass@x.test", "https://x.test/api",
         "https://x.test:0", "https://x.test:99999", "https://x.test:a", "http://hooks.test",
-        "http://127.evil.test/", "https://x.test/?a=1",
+        "http://127.evil.test/", "https://x.test/?a=1", "https://a..b", f"https://{'x' * 64}",
     ],
 )  # fmt: skip
 def test_what_is_not_where_a_server_can_be_is_refused(connect):

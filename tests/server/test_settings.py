@@ -163,8 +163,12 @@ def test_an_address_to_listen_on_is_host_and_port(text, expected):
 
 
 @pytest.mark.parametrize(
-    "text", ["", ":80", "host", "host:", "host:x", "host:65536", "::1:80", "host:-1", "host:٣"]
-)
+    "text",
+    [
+        "", ":80", "host", "host:", "host:x", "host:65536", "::1:80", "host:-1", "host:٣",
+        "a..b:80", f"{'x' * 64}:80",
+    ],
+)  # fmt: skip
 def test_other_forms_of_an_address_are_refused(text):
     with pytest.raises(ValueError, match="HOST:PORT"):
         split_listen(text)
