@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_MAX_VALUE_BYTES = 64 * 1024
+
 
 class CommandContext:
     """One run of a command.
@@ -149,10 +151,13 @@ class CommandContext:
             return text
         with self.open_input(text if text == "-" else text[1:]) as stream:
             try:
-                content = stream.read().decode("utf-8")
+                content = stream.read(_MAX_VALUE_BYTES + 1)
+                if len(content) > _MAX_VALUE_BYTES:
+                    raise UsageError(f"{option}: {text} is over 64 KiB")
+                value = content.decode("utf-8")
             except (OSError, UnicodeDecodeError) as error:
                 raise UsageError(f"{option}: cannot read {text}: {reason(error)}") from error
-        return content.removesuffix("\n").removesuffix("\r")
+        return value.removesuffix("\n").removesuffix("\r")
 
     @property
     def can_ask(self) -> bool:

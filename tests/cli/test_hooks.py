@@ -68,6 +68,13 @@ def test_secret_values_come_from_stdin(run, server, option, field):
     assert "from the pipe " in json.dumps(sent(server)[field])
 
 
+# Red when a value is read to its end: a device without one filled the memory of the machine.
+def test_a_secret_value_is_bounded(run, server):
+    result = create(run, "--secret", "-", stdin=bytes(64 * 1024 + 1))
+    assert result.code == 2
+    assert "over 64 KiB" in result.err
+
+
 def test_stdin_is_read_once(run, server):
     assert create(run, "--secret", "-", "--basic-auth", "-", stdin=b"x").code == 2
 
