@@ -216,7 +216,8 @@ class _Request(BaseHTTPRequestHandler):
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
             return self._chunks()
         length = self.headers.get("Content-Length", "0")
-        if not (length.isascii() and length.isdigit()) or int(length[:15]) > MAX_BODY_BYTES:
+        digits = length.isascii() and length.isdigit() and len(length) <= 15
+        if not digits or int(length) > MAX_BODY_BYTES:
             return None
         return self.rfile.read(int(length))
 
