@@ -36,6 +36,7 @@ class Operation(Generic[R]):
     Attributes:
         order: operations of a batch run in ascending order of it. Acceptance comes first: it is
             planned with the hooks as of the last commit, so a change of hooks runs after it.
+        mixes: whether it shares batches with operations of other kinds.
         weight: approximate number of rows it writes.
         size_bytes: the memory that it holds while it waits.
         future: receives the result; None if no caller waits for it.
@@ -46,6 +47,7 @@ class Operation(Generic[R]):
     """
 
     order = 1
+    mixes = True
 
     def __init__(self, weight: int = 1, size_bytes: int = 0) -> None:
         self.weight = weight
@@ -212,7 +214,10 @@ class WriteQueue:
         batch: list[Operation[Any]] = []
         rows = 0
         while self._waiting and rows < TARGET_ROWS:
-            operation = self._waiting.popleft()
+            operation = self._waiting[0]
+            if batch and not operation.mixes and type(operation) is not type(batch[0]):
+                break
+            self._waiting.popleft()
             self._waiting_rows -= operation.weight
             self.waiting_bytes -= operation.size_bytes
             if operation.future is not None and operation.future.cancelled():

@@ -80,6 +80,23 @@ async def test_states_are_locked_in_the_order_of_the_hooks(servers: Servers) -> 
     assert await recording == [True, True]
 
 
+# Red when both are in one transaction, which locks the state of the second hook first.
+async def test_lost_attempts_are_not_recorded_in_the_transaction_of_results(
+    servers: Servers,
+) -> None:
+    store = await servers.another()
+    one, two = await hooks_of(store, 2)
+    await claimed(store, [one])
+    servers.clock.advance(3600)
+    (claim,) = await claimed(store, [two])
+    async with locked(servers, STATE, one):
+        recording = asyncio.create_task(store.record([result_of(claim, servers.clock, 500)]))
+        rescuing = asyncio.create_task(store.rescue())
+        await until(lambda: somebody_waits(servers))
+        assert await is_free(servers, two)
+    assert (await recording, await rescuing) == ([True], 1)
+
+
 # Red when the alerts are locked after the states: another server has both in the other order.
 @pytest.mark.parametrize("lock", ["alerts", "line of an ordered hook"])
 async def test_alerts_are_locked_before_the_states(servers: Servers, lock: str) -> None:

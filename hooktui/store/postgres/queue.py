@@ -43,8 +43,6 @@ _STARTS = ("hooks", "first_ms", "first_id", "again_ms", "again_id", "in_line")
 class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
     """Store events with their deliveries and idempotency keys."""
 
-    order = 0
-
     def __init__(
         self, events: Sequence[NewEvent], reserve: Reserve | None, matches: Matches
     ) -> None:

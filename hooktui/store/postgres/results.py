@@ -230,26 +230,18 @@ async def _change_hook(
 ) -> None:
     live = work.live.view.get(hook)
     before, failing, assumed = Breaker(), FailureStreak(), None
-    earlier = work.states.get(hook)  # of this transaction, not written yet
-    if earlier is not None:
-        before, failing, assumed = earlier.breaker, earlier.failing, earlier.assumed
-    elif state is not None:
+    if state is not None:
         before, failing = Breaker(state[1], state[2]), FailureStreak(state[3], state[4])
     elif live is not None:
         # A success ends the failures that this server knew; another server may have seen more.
         before, assumed = Breaker(until_ms=live.breaker_until_ms), (live.breaker_until_ms,)
     breaker, failing = change.breaker_after(before), change.failing_after(failing)
-    last: StateChange | HookChange = change
-    success_at = change.last_success_at
-    if earlier is not None:
-        last = change if change.last_at else earlier
-        success_at = success_at or earlier.last_success_at
     work.notes.count_waiting(hook, -change.finished)
     work.states[hook] = StateChange(
-        last_code=last.last_code,
-        last_error=last.last_error,
-        last_at=last.last_at,
-        last_success_at=success_at,
+        last_code=change.last_code,
+        last_error=change.last_error,
+        last_at=change.last_at,
+        last_success_at=change.last_success_at,
         breaker=breaker,
         failing=failing,
         assumed=assumed,

@@ -247,12 +247,17 @@ R = TypeVar("R")
 class Operation(write_queue.Operation[R]):
     """An operation on PostgreSQL; operations of one kind run together.
 
+    Those of several kinds in one transaction would lock in no order, and wait for other servers in
+    turn.
+
     A transaction may be repeated (deadlock, lost connection), so `run_all` starts from nothing each
     time and keeps only external effects, such as reserved slots.
 
     Attributes:
         since_s: monotonic time since which it waits.
     """
+
+    mixes = False
 
     def __init__(self, weight: int = 1, size_bytes: int = 0) -> None:
         super().__init__(weight, size_bytes)

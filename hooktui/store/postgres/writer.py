@@ -104,7 +104,7 @@ class Writer:
             try:
                 raw = await self._connected()
                 work = await begin(raw, self._shared)
-                await _run_all(work, batch)
+                await type(batch[0]).run_all(work, batch)
                 committing = True
                 await work.commit()
                 if not self.queue.busy:
@@ -198,12 +198,3 @@ class Writer:
         elif batch:
             _log.error("a write transaction failed: %s", failure)
         self.queue.fail(batch, failure)
-
-
-async def _run_all(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> None:
-    kinds: dict[type[Operation[Any]], list[Operation[Any]]] = {}
-    for operation in batch:
-        kinds.setdefault(type(operation), []).append(operation)
-    # In the same order at every server, so that no deadlock arises.
-    for kind in sorted(kinds, key=lambda kind: (kind.order, kind.__name__)):
-        await kind.run_all(work, kinds[kind])
