@@ -97,6 +97,24 @@ async def test_lost_attempts_are_not_recorded_in_the_transaction_of_results(
     assert (await recording, await rescuing) == ([True], 1)
 
 
+# Red when a deletion of expired keys waits for one: it may hold another that an event wants next.
+async def test_expired_keys_in_use_are_deleted_later(servers: Servers) -> None:
+    store = await servers.another()
+    for key in ("a", "b"):
+        await emit(store, key=key)
+    servers.clock.advance(2 * 86_400)
+    count = "SELECT count(*) FROM idempotency_key"
+    in_use = "SELECT 1 FROM idempotency_key WHERE event_id > $1 AND key = 'a' FOR UPDATE"
+    async with locked(servers, in_use, 0):
+        async with asyncio.timeout(5):
+            await store.forget_keys()
+        async with connected(servers.url) as raw:
+            assert await raw.fetchval(count) == 1
+    await store.forget_keys()
+    async with connected(servers.url) as raw:
+        assert await raw.fetchval(count) == 0
+
+
 # Red when the alerts are locked after the states: another server has both in the other order.
 @pytest.mark.parametrize("lock", ["alerts", "line of an ordered hook"])
 async def test_alerts_are_locked_before_the_states(servers: Servers, lock: str) -> None:

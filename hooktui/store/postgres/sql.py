@@ -111,8 +111,12 @@ ON CONFLICT (account_id, "key") DO UPDATE SET event_id = excluded.event_id, type
     skipped = excluded.skipped, created_at = excluded.created_at"""
 
 FORGET_KEYS: Final = """
-DELETE FROM idempotency_key WHERE (account_id, "key") IN
-    (SELECT account_id, "key" FROM idempotency_key WHERE created_at <= $1 LIMIT $2)"""
+WITH old AS (
+    SELECT account_id, "key" FROM idempotency_key WHERE created_at <= $1
+    LIMIT $2 FOR UPDATE SKIP LOCKED)
+DELETE FROM idempotency_key k USING old WHERE (k.account_id, k."key") = (old.account_id, old."key")
+"""
+"""Skips those that events take meanwhile, which lock them in another order."""
 
 _CLAIM_COLUMNS = """d.id, d.event_id, d.event_type, d.hook_id, d.account_id, d."trigger",
     d.attempts, d.tries, d.interruptions"""
