@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from asyncpg import exceptions as pg
 from sqlalchemy import Connection, event, text
@@ -19,7 +20,7 @@ from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import HookId
 from hooktui.store.contract import ClaimedDelivery
 from hooktui.store.postgres import connections as connecting
-from hooktui.store.postgres import retention, writer
+from hooktui.store.postgres import notify, retention, writer
 from hooktui.store.postgres.connections import parse_database_url
 from hooktui.store.postgres.locks import HOOKS, RETENTION, SERVERS
 from hooktui.store.postgres.pools import Queries
@@ -29,7 +30,7 @@ from hooktui.store.queries.pace import Pace
 from hooktui.store.tx import Tx
 from tests.store.servers import Servers, connected
 from tests.support.postgres import PostgresServer, database, open_store
-from tests.support.stores import always, emit, make_hook, offer
+from tests.support.stores import Heard, always, emit, make_hook, offer
 from tests.support.waiting import until
 
 
@@ -296,7 +297,7 @@ async def test_background_work_that_hangs_logs_why(
                 "SELECT pid FROM pg_locks WHERE locktype = 'advisory'"
                 f" AND classid = {RETENTION >> 32} AND objid = {RETENTION & 0xFFFF_FFFF}"
                 " UNION SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
-                " OR query LIKE 'SELECT pg_notify%'"
+                " OR query LIKE 'SELECT pg_notify%' OR query LIKE 'SELECT pg_listening%'"
             )
 
             async def both() -> list[int]:
@@ -484,6 +485,29 @@ async def test_a_server_whose_numbered_session_ends_takes_its_number_again(
         await until(both)
     await until(lambda: {one.number, two.number} == numbers)
     assert len(await two.others()) == 1
+
+
+# Red when a server that has nothing to announce does not use the session in which it listens.
+async def test_a_server_whose_listening_session_ends_listens_again(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify, "DUE_EVERY_S", 0.3)
+    store = await servers.another()
+    hook = HookId((await make_hook(store)).id)
+    heard = Heard(store)
+    async with connected(servers.url) as raw:
+
+        async def hears(due_ms: int) -> bool:
+            hint = msgspec.json.encode(notify.Hint(0, {hook: due_ms})).decode()
+            await raw.execute("SELECT pg_notify($1, $2)", notify.CHANNEL, hint)
+            return heard.due.get(hook) == due_ms
+
+        await until(lambda: hears(1))
+        await raw.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+        await until(lambda: hears(2))
 
 
 def _one(conn: Connection) -> object:

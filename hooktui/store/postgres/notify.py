@@ -128,6 +128,8 @@ class Hints:
                 await self._look()
             if loop.time() - looked_due_s >= DUE_EVERY_S:
                 looked_due_s = loop.time()
+                # Fails in a session that has ended, in which no hint arrives.
+                await raw.execute("SELECT pg_listening_channels()")
                 self._due_received(None)
             await asyncio.sleep(GATHER_S)
             with contextlib.suppress(TimeoutError):
