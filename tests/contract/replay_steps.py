@@ -40,7 +40,8 @@ def number(replay: Replay) -> int:
 async def next_step(opened: Opened, replay: Replay, hook: Hook, most: int = 100) -> ReplayStep:
     """Plan the next step as the runner does."""
     store = opened.store
-    (running,) = await store.read(queries.replays_of, store.token)
+    mine = {one.id: one for one in await store.read(queries.replays_of, store.token)}
+    running = mine[number(replay)]
     cursor = running.cursors[HookId(hook.id)]
     live = store.hooks()[HookId(hook.id)]
     selected = queries.ReplayWalk(

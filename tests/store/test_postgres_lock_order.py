@@ -19,7 +19,7 @@ from hooktui.store.postgres import connections, locks
 from hooktui.store.postgres.store import PostgresStore
 from hooktui.store.postgres.transaction import WriteTransaction
 from hooktui.store.postgres.writer import Writer
-from tests.contract.replay_steps import next_step, start
+from tests.contract.replay_steps import next_step, start, step
 from tests.store.servers import Servers, connected
 from tests.support.stores import Opened, always, emit, make_hook, offer, result_of
 from tests.support.waiting import until
@@ -154,6 +154,27 @@ async def test_lines_are_locked_in_the_order_of_the_hooks(servers: Servers, lock
         async with asyncio.timeout(5), locked(servers, lock, locks.order_of(two)):
             pass
     assert all(await work)
+
+
+# Red when each step counts the first deliveries of its own events.
+async def test_events_that_replays_send_first_are_locked_in_one_order(servers: Servers) -> None:
+    store = await servers.another()
+    opened = Opened(servers.another, store, servers.clock)
+    early, late = [event.id for event in await emit(store, 2)]
+    servers.clock.advance(60)
+    hooks = [await make_hook(store) for _ in range(2)]
+    replay = await start(opened, *hooks, mode="all", since="1h")
+    await step(opened, replay, hooks[0], most=1)
+    async with connected(servers.url) as raw:
+        await raw.execute("UPDATE event SET deliveries = 0")
+    steps = [await next_step(opened, replay, hook, most=1) for hook in hooks]
+    assert [one.candidates[0].event for one in steps] == [late, early]
+    async with locked(servers, "SELECT 1 FROM event WHERE id = $1 FOR NO KEY UPDATE", early):
+        replaying = asyncio.gather(*map(store.replay, steps))
+        await until(lambda: somebody_waits(servers))
+        async with connected(servers.url) as raw:
+            await raw.execute("SELECT 1 FROM event WHERE id = $1 FOR NO KEY UPDATE NOWAIT", late)
+    assert [len(result.claims) for result in await replaying] == [1, 1]
 
 
 # Red when the hooks that get the alerts are locked by the commit alone.

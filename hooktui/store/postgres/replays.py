@@ -30,15 +30,23 @@ class StepReplay(Operation[ReplayStepResult]):
         sizes = [candidate.size for candidate in step.candidates]
         super().__init__(3 * len(sizes) + 2, sum(sizes))
         self._step = step
+        self._first: Sequence[int] = ()
 
     @classmethod
     async def run_all(cls, work: WriteTransaction, operations: Sequence[Self]) -> None:
-        """Run the steps in the order of their hooks: those of ordered ones lock their lines."""
+        """Run the steps in the order of their hooks: those of ordered ones lock their lines.
+
+        Events that have a first delivery are locked last and together, so in one order, too.
+        """
         await super().run_all(work, sorted(operations, key=lambda one: one._step.hook))
+        first = sorted({event for one in operations for event in one._first})
+        if first:
+            await work.raw.execute(sql.COUNT_FIRST_DELIVERY, first)
 
     async def run(self, work: WriteTransaction) -> ReplayStepResult:
         """Write the step if its caller owns the replay; the result says what was done."""
         step = self._step
+        self._first = ()
         await work.raw.execute(sql.LOCK_REPLAY, step.replay)
         row = await work.raw.fetchrow(sql.FIND_REPLAY_PROGRESS, step.replay, step.hook)
         if row is None:
@@ -48,6 +56,7 @@ class StepReplay(Operation[ReplayStepResult]):
         if why is not None:
             return ReplayStepResult(why)
         plan = await _plan(work, step, progress)
+        self._first = plan.first
         if plan.result.outcome is StepOutcome.DONE:
             await _write(work, step, plan)
             work.notes.merge(plan.notes)
@@ -97,8 +106,6 @@ async def _write(work: WriteTransaction, step: ReplayStep, plan: StepPlan) -> No
         await raw.execute(sql.MAKE_DUE, work.now_ms, replay, plan.due_now)
     if plan.replaced:
         await raw.execute(sql.FORGET_OLDER_CAUSES, step.hook, *columns(plan.replaced, 2))
-    if plan.first:
-        await raw.execute(sql.COUNT_FIRST_DELIVERY, plan.first)
     if plan.sent:
         work.notes.count_waiting(step.hook, plan.sent)
     await raw.execute(sql.MOVE_WALK, *plan.walk_values, replay, step.hook)
