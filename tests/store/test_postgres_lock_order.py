@@ -156,6 +156,22 @@ async def test_lines_are_locked_in_the_order_of_the_hooks(servers: Servers, lock
     assert all(await work)
 
 
+# Red when a deletion locks the alerts after its events: a step of a replay that waits for such an
+# event may hold the line of a hook, for which a server with the alerts waits.
+async def test_a_deletion_locks_the_alerts_before_its_events(servers: Servers) -> None:
+    store = await servers.another()
+    (hook,) = await hooks_of(store, 1)
+    (claim,) = await claimed(store, [hook])
+    await store.record([result_of(claim, servers.clock, 404, schedule_s=())])
+    servers.clock.advance(60)
+    async with locked(servers, "SELECT pg_advisory_xact_lock($1)", locks.ALERTS):
+        deleting = asyncio.create_task(store.purge(servers.clock.ms, within_s=5))
+        await until(lambda: somebody_waits(servers))
+        async with connected(servers.url) as raw:
+            await raw.execute("SELECT 1 FROM event FOR KEY SHARE NOWAIT")
+    assert (await deleting).events == 1
+
+
 # Red when each step counts the first deliveries of its own events.
 async def test_events_that_replays_send_first_are_locked_in_one_order(servers: Servers) -> None:
     store = await servers.another()

@@ -54,6 +54,7 @@ class DropEvents(Operation[tuple[Purged, Sequence[OldEvent]]]):
 
     async def run(self, work: WriteTransaction) -> tuple[Purged, Sequence[OldEvent]]:
         """Delete them, unless they were sent again since the scan."""
+        await work.raw.execute(sql.LOCK_ALERTS)  # for the dead letters, before any row
         locked = [row[0] for row in await work.raw.fetch(sql.LOCK_EVENTS, self._events)]
         rows = await work.raw.fetch(sql.UNUSED_EVENTS, locked, self._before_ms)
         unused = [row[0] for row in rows]
@@ -62,7 +63,6 @@ class DropEvents(Operation[tuple[Purged, Sequence[OldEvent]]]):
         )
         dead_letters = {(hook, cause): count for hook, cause, count, _ in lost}
         if dead_letters:
-            await work.raw.execute(sql.LOCK_ALERTS)
             await run_over(work.raw, partial(count_expired, dead_letters=dead_letters))
         gone = {row[0] for row in await work.raw.fetch(sql.DROP_EVENTS, unused)}
         left = [OldEvent(event) for event in unused if event not in gone]
