@@ -6,6 +6,7 @@ option.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -33,6 +34,8 @@ from hooktui.domain.text import visible
 
 PREFIX = "HOOKTUI_"
 
+_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]", re.IGNORECASE)
+
 
 class BadSettings(HooktuiError):
     """The configuration cannot be used; the server does not start."""
@@ -44,6 +47,13 @@ class BadSettings(HooktuiError):
 def _split(value: object) -> object:
     """Accept a list written as ``a, b``."""
     return NAMES.parse(value) if isinstance(value, str) else value
+
+
+def _hosts(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not _HOST.fullmatch(name):
+            raise ValueError(f"{name[:100]!r} is not a host name; write it without scheme and port")
+    return names
 
 
 def _pairs(value: object) -> object:
@@ -107,8 +117,9 @@ class Settings(BaseModel):
     listen: Annotated[str, AfterValidator(_listen)] | None = None
     """``HOST:PORT`` to listen on besides the Unix socket; TCP always requires a token."""
 
-    hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
-    """Host names (``Host`` header) that the API serves on TCP, besides the loopback ones."""
+    hosts: Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_hosts)] = ()
+    """Host names (``Host`` header, without the port) that the API serves on TCP, besides the
+    loopback ones."""
 
     allow_networks: Annotated[Networks, BeforeValidator(_networks, json_schema_input_type=str)] = ()
     """Networks that hooks may reach although they are not public: ``127.0.0.0/8, fd00::/8``."""

@@ -64,6 +64,13 @@ def test_lists_and_tables_can_be_written_in_variables(config, monkeypatch):
     assert settings.users == {"ann": Role.ADMIN, "bob": Role.VIEWER}
 
 
+@pytest.mark.parametrize("host", ["a.example:8443", "https://a.example", "", "a b", "[::1]:80"])
+def test_a_host_that_no_request_can_name_is_refused(config, host):
+    config.write_text(f'hosts = ["b.example", "[::1]", "10.0.0.1", "{host}"]')
+    with pytest.raises(BadSettings, match="is not a host name"):
+        load(config, os.environ)
+
+
 def test_tables_of_the_file_map_users_and_groups_to_roles(config):
     config.write_text(
         'allow_networks = ["10.0.0.0/8"]\n[users]\nann = "operator"\n[groups]\nops = "admin"\n'
