@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hooktui.domain.errors import UnsafeHome
 from hooktui.domain.home_rules import FileEntry, Flaw, Part, flaws_of
-from hooktui.domain.paths import InstallPaths
+from hooktui.domain.paths import SQLITE_BEGIN, InstallPaths
 from hooktui.domain.text import visible
 
 _log = logging.getLogger(__name__)
@@ -68,6 +68,8 @@ def home_flaws(where: InstallPaths, uid: int | None = None) -> list[Flaw]:
 def correct_modes(where: InstallPaths) -> None:
     """Remove the rights of others from files that only the server reads.
 
+    Another file at the path of the database keeps its mode: the path may be mistyped.
+
     Raises:
         OSError: a mode cannot be changed.
     """
@@ -80,10 +82,18 @@ def correct_modes(where: InstallPaths) -> None:
             mode = os.fstat(file).st_mode
             if stat.S_ISREG(mode) and mode & 0o077:
                 # By O_PATH: closing another descriptor of the database would drop SQLite's locks.
-                Path(f"/proc/self/fd/{file}").chmod(0o600)
+                opened = Path(f"/proc/self/fd/{file}")
+                if path == where.database and not _may_be_database(opened):
+                    continue
+                opened.chmod(0o600)
                 _log.warning("changed the mode of %s from %o to 600", path, stat.S_IMODE(mode))
         finally:
             os.close(file)
+
+
+def _may_be_database(path: Path) -> bool:
+    with path.open("rb") as file:  # before the database is opened, so no lock is lost
+        return file.read(len(SQLITE_BEGIN)) in (b"", SQLITE_BEGIN)
 
 
 def _entries(where: InstallPaths) -> Iterator[FileEntry]:

@@ -178,3 +178,14 @@ def test_a_file_that_others_may_read_is_closed_to_them(where: InstallPaths, tmp_
     outside.chmod(0o666)
     correct_modes(replace(where, log=tmp_path / "link"))
     assert outside.stat().st_mode & 0o777 == 0o666
+
+
+def test_a_file_that_is_no_database_keeps_its_mode(where: InstallPaths) -> None:
+    # Red when a mistyped path of the database closes a file of the system to all others.
+    where.database.write_text("root:x:0:0:root:/root:/bin/sh\n")
+    where.database.chmod(0o644)
+    correct_modes(where)
+    assert where.database.stat().st_mode & 0o777 == 0o644
+    where.database.write_bytes(b"SQLite format 3\0")
+    correct_modes(where)
+    assert where.database.stat().st_mode & 0o777 == 0o600

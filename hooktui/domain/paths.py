@@ -151,6 +151,10 @@ def paths_of(environ: Mapping[str, str], *, system_installed: bool = False) -> I
     return paths
 
 
+SQLITE_BEGIN: Final = b"SQLite format 3\0"
+"""The first bytes of a SQLite database (its file format, 1.3)."""
+
+
 def sqlite_file(address: str | None) -> Path | None:
     """Return the file that an address ``sqlite:///PATH`` names; None for any other address."""
     if address is None or not address.startswith(_SQLITE_URL):

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from hooktui.domain.errors import Refused
+from hooktui.domain.paths import SQLITE_BEGIN
 from hooktui.store.sqlite.files import make_database_file, refuse_opened
 
-_MAGIC: Final = b"SQLite format 3\0"
 LOGS: Final = ("-wal", "-journal")
 """Files of a database besides the main one; they may hold rows that it does not have yet."""
 _PIECE_BYTES: Final = 8 << 20
@@ -54,7 +54,7 @@ class BackupSource:
         Raises:
             Refused: it is not a SQLite database.
         """
-        if os.pread(self.files[""], len(_MAGIC), 0) != _MAGIC:
+        if os.pread(self.files[""], len(SQLITE_BEGIN), 0) != SQLITE_BEGIN:
             raise Refused(
                 f"{self.name} is not a SQLite database; give the file that hooktui backup wrote"
             )
