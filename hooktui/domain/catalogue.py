@@ -206,9 +206,11 @@ def load(path: Path) -> Catalogue:
         why = error.strerror if isinstance(error, OSError) else error
         raise Refused(f"cannot read the event catalogue {path}: {why}") from error
     except (KeyError, TypeError) as error:
+        missing = isinstance(error, KeyError)
+        what = f"{error} is missing" if missing else "something else is in the place of a table"
         raise Refused(
             f"event catalogue {path}: each [[group]] needs id, name and [[group.type]] tables with "
-            f"id, name and description ({error} is missing or misplaced)"
+            f"id, name and description ({what})"
         ) from error
     wrong = _flaw(groups)
     if wrong:

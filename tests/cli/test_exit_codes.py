@@ -321,6 +321,11 @@ def test_the_help_of_create_is_about_new_hooks(run):
         assert of_edit not in create
 
 
+def test_the_help_needs_no_known_width(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "0")
+    assert run("hooks", "--help").code == 0
+
+
 def test_help_is_no_error(run):
     for arguments in (("--help",), ("hooks", "--help"), ("hooks", "create", "--help"), ("hooks",)):
         result = run(*arguments)
