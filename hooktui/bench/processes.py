@@ -41,19 +41,18 @@ def child_process(
     environ: Mapping[str, str], module: str, *arguments: str
 ) -> Iterator[subprocess.Popen[str]]:
     """Run a module of ours with pipes for stdin and stdout; kill it when the block ends."""
-    process = subprocess.Popen(  # noqa: S603 - our own module
+    with subprocess.Popen(  # noqa: S603 - our own module
         child_command(module, *arguments),
         env=environ,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         process_group=0,  # ctrl+c is for the calling process
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def _tie(parent: int) -> None:
