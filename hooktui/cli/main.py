@@ -227,8 +227,8 @@ def _run_command(options: GlobalOptions, environ: Mapping[str, str], arguments: 
 def _parse(arguments: list[str]) -> tuple[Callable[..., Any], BoundArguments, dict[str, Any]]:
     from cyclopts import CycloptsError
 
-    if os.environ.get("COLUMNS") == "0":
-        del os.environ["COLUMNS"]  # not known; Rich would use it as the width
+    if os.environ.get("COLUMNS", "").strip("0") == "":
+        os.environ.pop("COLUMNS", None)  # 0: not known, but Rich would use it as the width
     try:
         table = command_table(arguments[0])
         return table.parse_args(arguments, exit_on_error=False, print_error=False)

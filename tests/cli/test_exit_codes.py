@@ -321,8 +321,9 @@ def test_the_help_of_create_is_about_new_hooks(run):
         assert of_edit not in create
 
 
-def test_the_help_needs_no_known_width(run, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "0")
+@pytest.mark.parametrize("width", ["0", "00", "", "-1", "1"])
+def test_the_help_needs_no_known_width(run, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", width)
     assert run("hooks", "--help").code == 0
 
 
