@@ -10,7 +10,7 @@ from hooktui.bench.processes import child_process
 
 HOLDS_THE_PIPE = """
 import subprocess, sys
-print(subprocess.Popen(["sleep", "10"]).pid, flush=True)
+print(subprocess.Popen(["sleep", "60"]).pid, flush=True)
 sys.stdin.read()
 """
 
@@ -22,6 +22,8 @@ def test_the_end_does_not_wait_for_who_else_holds_the_output(tmp_path: Path) -> 
         assert process.stdout is not None
         grandchild = int(process.stdout.readline())
     assert process.returncode == -signal.SIGKILL
-    state = Path(f"/proc/{grandchild}/stat").read_text().split()[2]
-    assert state not in "XZ"  # it has not ended: it sleeps, or is about to
-    os.kill(grandchild, signal.SIGKILL)
+    try:
+        state = Path(f"/proc/{grandchild}/stat").read_text().split()[2]
+        assert state not in "XZ"  # it has not ended: it sleeps, or is about to
+    finally:
+        os.kill(grandchild, signal.SIGKILL)
