@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, TypeVar
 
 from cyclopts import Parameter, Token
@@ -135,7 +136,7 @@ class CommandContext:
         if restricted(self.environ):
             raise not_here("reading a file")
         try:
-            return open(name, "rb")  # noqa: PTH123 - the caller closes it
+            return file_path(name).open("rb")
         except (OSError, ValueError) as error:
             hint = "; to send JSON itself, write it to stdin" if "{" in name or "[" in name else ""
             raise UsageError(f"cannot read {name}: {reason(error)}{hint}") from error
@@ -179,6 +180,17 @@ class CommandContext:
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise Declined("nothing was done")
+
+
+def file_path(name: str) -> Path:
+    """Return the absolute path of a FILE argument; the working folder may change later.
+
+    Raises:
+        UsageError: it is empty, which `Path` takes for the working folder.
+    """
+    if not name:
+        raise UsageError("the name of the file is empty; give a file")
+    return Path(name).absolute()
 
 
 class Declined(HooktuiError):

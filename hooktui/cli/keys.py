@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from cyclopts import App
 
-from hooktui.cli.context import Context
+from hooktui.cli.context import Context, file_path
 from hooktui.cli.exit_codes import UsageError
 from hooktui.cli.output import Styled, fields_without
 from hooktui.client import calls
@@ -100,7 +99,7 @@ def new(file: str | None = None, /, *, context: Context) -> None:
             context.out.line(line)
         return
     where = find_paths(context.environ)
-    target = Path(file).absolute()  # before the working folder changes
+    target = file_path(file)
     if target.parent == where.home:
         act_as_owner(where, ["keys", "new", file])
     try:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hooktui.cli.context import Context, Text
+from hooktui.cli.context import Context, Text, file_path
 from hooktui.cli.exit_codes import Failed, UsageError, leaving_orderly
 from hooktui.cli.output import Output, TextColumn, fields_without
 from hooktui.cli.time_format import ago, check_moment
@@ -100,7 +100,7 @@ def restore(file: str, *, yes: bool = False, context: Context) -> None:
     with ExitStack() as stack:
         try:
             # With the caller's rights, before they are given up.
-            source = stack.enter_context(open_backup(Path(file).absolute()))
+            source = stack.enter_context(open_backup(file_path(file)))
         except (OSError, ValueError) as error:
             raise UsageError(f"cannot read {file}: {reason(error)}") from error
         actor = act_as_owner(where, ["restore", file])
@@ -206,7 +206,7 @@ def backup(file: Text, *, yes: bool = False, context: Context) -> None:
             _to_stdout(context)
             return
         context.interrupted = "interrupted; no backup was written"
-        made = _to_file(context, Path(file).absolute(), yes=yes)
+        made = _to_file(context, file_path(file), yes=yes)
         context.interrupted = ""
     if context.json:
         context.out.json(asdict(made))

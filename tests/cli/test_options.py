@@ -80,3 +80,17 @@ def test_each_help_has_all_that_its_function_says(run):
                 found += 1
                 assert " ".join(paragraph.split()) in shown, words
     assert found > 8
+
+
+# Red when it is taken for the working folder: "cannot read : not a regular file".
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("restore", ""), ("backup", ""), ("keys", "new", ""), ("emit", "job.failed", ""),
+        ("emit", "--many", ""), ("move", "--to", "@"), ("listen", "--secret", "@"),
+    ],
+)  # fmt: skip
+def test_an_empty_name_of_a_file_is_reported_as_empty(run, command):
+    result = run(*command)
+    assert result.code == 2
+    assert "name of the file is empty" in result.err
