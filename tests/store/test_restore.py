@@ -239,6 +239,12 @@ def cut(backup: Path) -> None:
         file.truncate(backup.stat().st_size // 2)
 
 
+def cut_within_a_page(backup: Path) -> None:
+    """SQLite reads the missing bytes as zeros, and its check finds nothing."""
+    with backup.open("r+b") as file:
+        file.truncate(backup.stat().st_size - 1)
+
+
 def no_database(backup: Path) -> None:
     backup.write_bytes(b"job 1 failed\n" * 1000)
 
@@ -283,6 +289,7 @@ def orphaned(backup: Path) -> None:
     [
         (spoil, HooktuiError, "use another backup"),
         (cut, HooktuiError, "use another backup"),
+        (cut_within_a_page, Refused, "not whole pages"),
         (no_database, Refused, "not a SQLite database"),
         (empty, Refused, "not a SQLite database"),
         (of_others, Refused, "not a database of hooktui"),

@@ -49,14 +49,22 @@ class BackupSource:
             return False
 
     def check_kind(self) -> None:
-        """Check the header before SQLite opens the file.
+        """Check the header and the size before SQLite opens the file.
 
         Raises:
-            Refused: it is not a SQLite database.
+            Refused: it is not a SQLite database, or not a whole one.
         """
-        if os.pread(self.files[""], len(SQLITE_BEGIN), 0) != SQLITE_BEGIN:
+        head = os.pread(self.files[""], len(SQLITE_BEGIN) + 2, 0)
+        if not head.startswith(SQLITE_BEGIN):
             raise Refused(
                 f"{self.name} is not a SQLite database; give the file that hooktui backup wrote"
+            )
+        page = int.from_bytes(head[len(SQLITE_BEGIN) :], "big")
+        # SQLite reads what is missing of a page as zeros. A page cut by a kill is in the log.
+        if page and self.size % page and len(self.files) == 1:
+            raise Refused(
+                f"{self.name} is incomplete: its {self.size:,} bytes are not whole pages of"
+                f" {page:,}; copy it again, or use another backup"
             )
 
     def copy_to(self, draft: Path, progress: Callable[[str], None]) -> None:
