@@ -279,6 +279,16 @@ def with_a_stale_index(backup: Path) -> None:
             raw.execute(statement, kept[0] if "?" in statement else ())
 
 
+def without_a_table(backup: Path) -> None:
+    with closing(sqlite3.connect(backup, isolation_level=None)) as raw:
+        raw.execute("DROP TABLE alert")
+
+
+def with_other_settings(backup: Path) -> None:
+    with closing(sqlite3.connect(backup, isolation_level=None)) as raw:
+        raw.execute("UPDATE hook SET events = 'job'")
+
+
 def orphaned(backup: Path) -> None:
     with closing(sqlite3.connect(backup, isolation_level=None)) as raw:
         raw.execute("DELETE FROM event WHERE id = (SELECT max(id) FROM event)")
@@ -287,14 +297,16 @@ def orphaned(backup: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "error", "said"),
     [
-        (spoil, HooktuiError, "use another backup"),
-        (cut, HooktuiError, "use another backup"),
+        (spoil, Refused, "use another backup"),
+        (cut, Refused, "use another backup"),
         (cut_within_a_page, Refused, "not whole pages"),
         (no_database, Refused, "not a SQLite database"),
         (empty, Refused, "not a SQLite database"),
         (of_others, Refused, "not a database of hooktui"),
         (too_new, SchemaTooNew, "upgrade hooktui"),
-        (with_a_stale_index, HooktuiError, "use another backup"),
+        (with_a_stale_index, Refused, "use another backup"),
+        (without_a_table, Refused, "it has no table alert"),
+        (with_other_settings, Refused, "use another backup"),
         (orphaned, Refused, "lacks its event"),
     ],
 )

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
+from sqlmodel import SQLModel
 
 from hooktui import failpoints
 from hooktui.domain.clock import now_ms, optional_rfc3339
@@ -28,7 +30,7 @@ from hooktui.store.durable_files import HomeLock, sync
 from hooktui.store.key_ring import find_keys
 from hooktui.store.live_hooks import load_live_hooks
 from hooktui.store.migrations import at_head, upgrade
-from hooktui.store.sqlite.backup import check_whole, restore_draft
+from hooktui.store.sqlite.backup import BadBackup, check_whole, restore_draft
 from hooktui.store.sqlite.backup_source import LOGS, BackupSource
 from hooktui.store.sqlite.connections import sqlalchemy_over
 from hooktui.store.sqlite.disk_guard import RESERVE_BYTES
@@ -37,6 +39,8 @@ from hooktui.store.sqlite.moved_marker import refuse_moved
 from hooktui.store.vault import Vault
 
 _TABLES = frozenset({"alembic_version", "account", "hook", "event", "delivery", "audit"})
+_UNREADABLE = (sqlite3.Error, DBAPIError, OSError, ValueError, TypeError, msgspec.MsgspecError)
+"""The errors of a file that cannot be read, or holds other values than it was written with."""
 _COUNTS = """
 SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM delivery),
   (SELECT count(*) FROM delivery WHERE status IN ('pending', 'sending')),
@@ -173,17 +177,22 @@ def _prepare(
     try:
         source.copy_to(draft, progress)
         with closing(_open_draft(draft)) as copy:
-            _check_ours(copy, file)
+            _check_tables(copy, file, _TABLES)
+            at_head(sqlalchemy_over(copy))  # raises SchemaTooNew
             progress("checking the copy")
             _check(copy, file)
             with sqlalchemy_over(copy) as conn:
                 migrated_from = _migrate(conn, vault, progress)
+                _check_tables(copy, file, SQLModel.metadata.tables.keys())
                 load_live_hooks(conn, vault, now_ms())  # as on a start: the key fits
                 _note(conn, vault, actor, file)
                 _restart_feed(conn)
             events, deliveries, waiting, hooks, newest = copy.execute(_COUNTS).fetchone()
-    except (sqlite3.Error, DBAPIError, OSError) as error:
-        raise Refused(f"{file} cannot be restored: {error}; use another backup") from error
+    except BadBackup as error:
+        raise Refused(error.detail) from error
+    except _UNREADABLE as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise Refused(f"{file} cannot be restored: {cause}; use another backup") from error
     sync(draft)
     return Restored(
         file=file,
@@ -198,11 +207,10 @@ def _prepare(
     )
 
 
-def _check_ours(copy: sqlite3.Connection, file: str) -> None:
+def _check_tables(copy: sqlite3.Connection, file: str, needed: Set[str]) -> None:
     names = {name for (name,) in copy.execute("SELECT name FROM sqlite_schema")}
-    if missing := sorted(_TABLES - names):
+    if missing := sorted(needed - names):
         raise Refused(f"{file} is not a database of hooktui: it has no table {missing[0]}")
-    at_head(sqlalchemy_over(copy))  # raises SchemaTooNew
 
 
 def _open_draft(draft: Path) -> sqlite3.Connection:
