@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import ColumnElement, Connection, func, insert, select, text
 
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.ids import AccountId
@@ -17,6 +17,7 @@ from hooktui.domain.wire.access import AuditBreak, AuditCheck, AuditHead
 from hooktui.store.audit_key import (
     ChainKey,
     LastEntry,
+    as_bytes,
     chain_of,
     make_chain_key,
     newest_entry,
@@ -125,7 +126,11 @@ class Row(NamedTuple):
     hash: bytes
 
 
-ROW_COLUMNS = [AUDIT.c[name] for name in Row._fields]
+ROW_COLUMNS: Final[list[ColumnElement[Any]]] = [
+    *(AUDIT.c[name] for name in Row._fields[:-2]),
+    as_bytes(AUDIT.c.previous),
+    as_bytes(AUDIT.c.hash),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +204,7 @@ def _end_fault(conn: Connection, key: ChainKey, noted: LastEntry) -> str | None:
     newest = conn.execute(select(func.max(AUDIT.c.id))).scalar() or 0
     if newest < noted.id:
         return f"entry {noted.id} was the last one, but the trail ends at {newest}: truncated"
-    last_hash = conn.execute(select(AUDIT.c.hash).where(AUDIT.c.id == noted.id)).scalar()
+    last_hash = conn.execute(select(as_bytes(AUDIT.c.hash)).where(AUDIT.c.id == noted.id)).scalar()
     if last_hash is None and noted.id:
         return f"entry {noted.id} was the last one, but is missing: the trail was truncated"
     if not noted.is_entry(noted.id, last_hash, key):
@@ -241,7 +246,7 @@ def _plain(sql: str) -> str:
 def _link(conn: Connection, after: int) -> bytes | None:
     if after == 0:
         return FIRST
-    return conn.execute(select(AUDIT.c.hash).where(AUDIT.c.id == after)).scalar()
+    return conn.execute(select(as_bytes(AUDIT.c.hash)).where(AUDIT.c.id == after)).scalar()
 
 
 def _entry_fault(

@@ -14,7 +14,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    cast,
+    insert,
+    select,
+    update,
+)
 
 from hooktui.store.tables import AUDIT, AUDIT_CHAIN
 from hooktui.store.vault import ValueMoved, Vault
@@ -67,9 +77,14 @@ def make_chain_key(conn: Connection, vault: Vault) -> int:
     return key.first
 
 
+def as_bytes(column: Column[bytes]) -> ColumnElement[bytes]:
+    """Return a column whose values are bytes: SQLite also keeps values of another type."""
+    return cast(column, LargeBinary).label(column.name)
+
+
 def newest_entry(conn: Connection) -> tuple[int, bytes | None]:
     """Return the id and the hash of the newest entry; 0 and None if there is none."""
-    newest = select(AUDIT.c.id, AUDIT.c.hash).order_by(AUDIT.c.id.desc()).limit(1)
+    newest = select(AUDIT.c.id, as_bytes(AUDIT.c.hash)).order_by(AUDIT.c.id.desc()).limit(1)
     row = conn.execute(newest).first()
     return (0, None) if row is None else (row.id, row.hash)
 
@@ -80,13 +95,12 @@ def chain_of(conn: Connection, vault: Vault) -> tuple[ChainKey, LastEntry] | Non
     Raises:
         KeyProblem: the vault lacks the key that encrypted the chain's key.
     """
-    columns = select(AUDIT_CHAIN.c.last, AUDIT_CHAIN.c.mark, AUDIT_CHAIN.c.sealed)
-    row = conn.execute(columns).first()
+    last, mark, sealed = AUDIT_CHAIN.c.last, AUDIT_CHAIN.c.mark, AUDIT_CHAIN.c.sealed
+    row = conn.execute(select(cast(last, BigInteger), as_bytes(mark), as_bytes(sealed))).first()
     if row is None:
         return None
-    last, mark, sealed = row
-    key = _opened_key(sealed, vault)
-    return None if key is None else (key, LastEntry(last, mark))
+    key = _opened_key(row[2], vault)
+    return None if key is None else (key, LastEntry(row[0], row[1]))
 
 
 def _opened_key(sealed: bytes, vault: Vault) -> ChainKey | None:

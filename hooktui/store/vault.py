@@ -109,6 +109,10 @@ class Vault:
         """
         key_id, rest = sealed[:ID_BYTES], sealed[ID_BYTES:]
         where = f"{table} {row}"
+        if len(rest) < _NONCE_BYTES:
+            raise ValueMoved(
+                f"{where} holds an encrypted value that was cut off; restore it from a backup"
+            )
         cipher = self._ciphers.get(key_id)
         if cipher is None:
             raise KeyProblem(

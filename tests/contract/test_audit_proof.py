@@ -95,6 +95,26 @@ ATTACKS = {
         lambda tx: written_again(tx, 3, 5, ChainKey(b"", 1)),
         "it was changed: its hash does not match its content",
     ),
+    "a hash of another type": (
+        lambda tx: tx.conn.execute(text("UPDATE audit SET hash = 'abc' WHERE id = 5")),
+        "its hash does not match its content",
+    ),
+    "a previous hash of another type": (
+        lambda tx: tx.conn.execute(text("UPDATE audit SET previous = 'abc' WHERE id = 3")),
+        "its hash does not match its content",
+    ),
+    "a time of no calendar": (
+        lambda tx: tx.conn.execute(text(f"UPDATE audit SET at_ms = {1 << 62} WHERE id = 3")),
+        "its hash does not match its content",
+    ),
+    "the mark of the note": (
+        lambda tx: tx.conn.execute(text("UPDATE audit_chain SET mark = 'abc'")),
+        "the note of the last entry was changed",
+    ),
+    "the length of the key": (
+        lambda tx: tx.conn.execute(text("UPDATE audit_chain SET sealed = substr(sealed, 1, 6)")),
+        "the key of the trail was removed or changed",
+    ),
     "a further entry": (
         lambda tx: tx.conn.execute(
             text(
@@ -129,8 +149,13 @@ async def test_every_change_without_the_key_is_seen(
     if "hash" not in reason:  # the cheap look at the end sees it, too
         doctor = await opened.store.read(check_trail, tmp_path / "hooktui.key")
         assert (doctor.state, doctor.value) == ("fail", found.broken.reason)
+    await opened.again()
     await acts(opened, 1)  # the server works on, and the break stays
     assert (await check(opened)).broken is not None
+    listed = await opened.store.read(
+        queries.list_audit, None, PageRequest(), queries.AuditQuery(user="ada")
+    )
+    assert listed.data
 
 
 async def test_numbers_that_do_not_fit_the_last_entry_are_seen(opened: Opened) -> None:

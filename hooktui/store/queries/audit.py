@@ -94,7 +94,7 @@ def _like(column: Column[str], text: str) -> ColumnElement[bool]:
 def _entry(entry: int, row: Row) -> AuditEntry:
     return AuditEntry(
         id=entry,
-        at=to_rfc3339(row.at_ms),
+        at=_time(row.at_ms),
         account=row.account_id,
         user=row.user,
         role=row.role,
@@ -106,6 +106,13 @@ def _entry(entry: int, row: Row) -> AuditEntry:
         result=row.result,
         hash=row.hash.hex(),
     )
+
+
+def _time(at_ms: int) -> str:
+    try:
+        return to_rfc3339(at_ms)
+    except (ValueError, TypeError):  # changed in the database; shown nevertheless
+        return to_rfc3339(0)
 
 
 def _values(text: str | None) -> Mapping[str, object] | None:
