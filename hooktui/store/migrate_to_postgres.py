@@ -8,9 +8,10 @@ snapshot into COPY. Before the commit, every table is read back and compared by 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,8 +170,33 @@ async def _copy(
                 progress(f"copying {table.name}: {sums.rows:,} of {total:,}")
             yield values
 
-    await raw.copy_records_to_table(table.name, columns=columns, records=rows(), timeout=_WITHIN_S)
+    sending = raw.copy_records_to_table(
+        table.name, columns=columns, records=rows(), timeout=_WITHIN_S
+    )
+    await _unless_lost(raw, sending)
     return sums.copied(table)
+
+
+async def _unless_lost(raw: Raw, sending: Coroutine[Any, Any, object]) -> None:
+    """Send rows; the driver itself would wait for a lost connection to take more of them.
+
+    Raises:
+        ConnectionResetError: the connection was lost.
+    """
+    task = asyncio.create_task(sending)
+
+    def lost(_raw: object) -> None:
+        task.cancel()
+
+    raw.add_termination_listener(lost)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if raw.is_closed():
+            raise ConnectionResetError("it ended while rows were sent") from None
+        raise
+    finally:
+        raw.remove_termination_listener(lost)
 
 
 async def _compare(

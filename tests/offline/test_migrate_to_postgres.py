@@ -373,6 +373,34 @@ async def test_a_failed_copy_of_a_move_that_never_committed_removes_only_an_open
     assert (read_mark(where.database) is not None) is done
 
 
+# Red when only the copy is awaited: the driver waits for a lost connection to take more rows.
+async def test_a_connection_that_is_lost_while_rows_are_sent_ends_the_move(
+    where: InstallPaths, url: str
+) -> None:
+    with closing(sqlite3.connect(where.database, isolation_level=None)) as raw:
+        raw.execute("UPDATE event SET body = zeroblob(200000)")  # more than all buffers hold
+    await execute(
+        url,
+        "CREATE FUNCTION rest() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$",
+        "CREATE TRIGGER rest BEFORE INSERT ON event FOR EACH ROW EXECUTE FUNCTION rest()",
+    )
+    moving = asyncio.create_task(move(where, url))
+    conn = await asyncpg.connect(url)
+    ended = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event = 'PgSleep'"
+    )
+    while not await conn.fetch(ended):
+        await conn.execute("SELECT pg_sleep(0.02)")
+    await conn.close()
+    assert (await asyncio.wait([moving], timeout=30))[0], "the move waits for ever"
+    with pytest.raises(HooktuiError, match="was lost"):
+        await moving
+    assert (await rows_there(url))["event"] == []
+    await (await open_in(where.home)).close()
+
+
 def kill_a_move(where: InstallPaths, url: str, point: str) -> None:
     script = (
         "import sys\n"
