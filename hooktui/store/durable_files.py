@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from hooktui.domain.errors import Conflict, Refused
+from hooktui.domain.errors import Conflict, HooktuiError, Refused
 from hooktui.domain.paths import stop_command
 
 
@@ -16,6 +16,7 @@ def replace_file(target: Path, content: bytes) -> None:
 
     Raises:
         Refused: nothing can be created beside it.
+        HooktuiError: the disk is full, or fails.
     """
     draft = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}")
     try:
@@ -28,9 +29,11 @@ def replace_file(target: Path, content: bytes) -> None:
             out.flush()
             os.fsync(out.fileno())
         draft.replace(target)
+        sync(target.parent)
+    except OSError as error:
+        raise HooktuiError(f"cannot write {target}: {error.strerror}; try again") from None
     finally:
         draft.unlink(missing_ok=True)
-    sync(target.parent)
 
 
 def sync(path: Path) -> None:

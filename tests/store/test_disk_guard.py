@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -13,13 +14,14 @@ import pytest
 from sqlalchemy import Connection
 
 from hooktui.domain.clock import now_ms
-from hooktui.domain.errors import DiskFull
+from hooktui.domain.errors import DiskFull, HooktuiError
 from hooktui.domain.ids import HookId
 from hooktui.store.sqlite.disk_guard import LOG_BYTES, DiskGuard
+from hooktui.store.sqlite.moved_marker import Mark, read_mark, write_mark
 from hooktui.store.sqlite.store import SqliteStore
 from tests.support.clocks import Clock
 from tests.support.disks import small_disk
-from tests.support.stores import make_hook, offer, result_of
+from tests.support.stores import make_hook, offer, open_in, result_of
 from tests.support.waiting import LIMIT_S, until
 
 MIB = 1 << 20
@@ -161,3 +163,18 @@ async def hold_a_snapshot(store: SqliteStore, release: threading.Event) -> async
     reader = asyncio.create_task(store.read(read_until_released))
     await asyncio.to_thread(reading.wait)
     return reader
+
+
+async def test_a_start_or_a_move_on_a_full_disk_says_that_it_is_full(tmp_path: Path) -> None:
+    """Red when it is "disk I/O error", or an error of the output."""
+    with small_disk(tmp_path / "disk", 4) as folder:
+        await (await open_in(folder)).close()
+        with (folder / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+            while filler.write(bytes(4096)):
+                pass
+        with pytest.raises(DiskFull, match="the disk is full"):
+            await open_in(folder)
+        mark = Mark(move="1", to="there", at="2026-01-01T00:00:00Z")
+        with pytest.raises(HooktuiError, match=r"hooktui\.db\.moved: No space left"):
+            write_mark(folder / "hooktui.db", mark)
+        assert read_mark(folder / "hooktui.db") is None

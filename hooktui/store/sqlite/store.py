@@ -74,6 +74,8 @@ WAL_EVERY_S = 2.0
 READERS_END_WITHIN_S = 10.0
 """Reads of people end within seconds; a backup may take longer."""
 _READERS_POLL_S = 0.02
+_FULL_BYTES = 1 << 20
+"""With less free space, a failed start is due to it: SQLite calls it an I/O error."""
 
 
 @final
@@ -181,6 +183,10 @@ class SqliteStore(Store):
                 raw.close()
             lock.release()
             if isinstance(error, sqlite3.DatabaseError):
+                if isinstance(error, sqlite3.OperationalError) and free_bytes(folder) < _FULL_BYTES:
+                    raise DiskFull(
+                        f"cannot open the database {database}: the disk is full; free some space"
+                    ) from error
                 raise HooktuiError(f"cannot open the database {database}: {error}") from error
             raise
         return store
