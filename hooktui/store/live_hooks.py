@@ -14,6 +14,7 @@ from itertools import starmap
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, Select, select
 
 from hooktui.domain.addresses import parse_url
@@ -32,6 +33,12 @@ _log = logging.getLogger(__name__)
 
 _LOADED_AT_ONCE = 10_000
 """Hooks that a query names one by one; PostgreSQL accepts 32,767."""
+
+
+class UnusableHook(HooktuiError):
+    """The stored settings of a hook are those of another version, or were changed."""
+
+    title = "Stored hook cannot be used"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +182,8 @@ def load_live_hooks(
     If an encrypted value was moved from another hook, the hook sends nothing; ``refusal`` says why.
 
     Raises:
-        HooktuiError: a key is missing, or this version cannot read a row; names the hook.
+        KeyProblem: a key is missing.
+        UnusableHook: this version cannot read a row; names the hook.
     """
     if hooks is None:
         return dict(_load(conn, vault, now_ms, None))
@@ -255,10 +263,10 @@ def _live_hook(
     refusal: str | None,
 ) -> LiveHook:
     try:
-        settings = settings_of(stored, vault)
-    except ValueMoved as error:
-        settings, refusal = readable_settings(stored), error.detail
-    try:
+        try:
+            settings = settings_of(stored, vault)
+        except ValueMoved as error:
+            settings, refusal = readable_settings(stored), error.detail
         return LiveHook(
             id=stored.hook,
             account=stored.account,
@@ -272,8 +280,8 @@ def _live_hook(
             failing=failing_alert is not None,
             refusal=refusal,
         )
-    except Refused as error:
-        raise HooktuiError(
-            f"this version cannot use the stored hook {stored.hook}: {error.detail}; "
-            "change it with the version that created it"
+    except (Refused, msgspec.MsgspecError) as error:
+        raise UnusableHook(
+            f"this version cannot use the stored hook {stored.hook}: {error}; "
+            "change it with the version that created it, or restore an older backup"
         ) from error

@@ -14,6 +14,7 @@ from hooktui.domain.hook_settings import Credentials
 from hooktui.domain.ids import HookId
 from hooktui.store import changes
 from hooktui.store.key_rotation import rotate_keys
+from hooktui.store.live_hooks import UnusableHook, load_live_hooks
 from hooktui.store.sealed_values import SealedValue, sealed_values
 from hooktui.store.tables import HOOK, SECRET
 from hooktui.store.tx import Tx
@@ -76,6 +77,18 @@ async def test_a_hook_whose_rows_were_changed_sends_nothing(
     await emit(store)  # the server works, and takes events in for all of them
     account = DEFAULT if "account_id" not in statement else 2
     await store.write(changes.delete_hook, ADA, account, HookId(one.id))
+
+
+@pytest.mark.parametrize("change", ["url = 'ftp://x/'", "events = 'job'", "headers = '[]'"])
+async def test_a_hook_with_settings_that_cannot_be_read_is_named(
+    opened: Opened, change: str
+) -> None:
+    """Red for JSON, when only refused values are looked for: a start was an internal error."""
+    hook = await make_hook(opened.store)
+    await execute(opened.store, f"UPDATE hook SET {change} WHERE id = {hook.id}")
+    load = partial(load_live_hooks, vault=opened.store.vault, now_ms=0)
+    with pytest.raises(UnusableHook, match=f"the stored hook {hook.id}: "):
+        await opened.store.read(load)
 
 
 @pytest.mark.parametrize("cleared", ["sensitive_headers = '[]'", "headers = '{}'"])

@@ -306,7 +306,7 @@ def orphaned(backup: Path) -> None:
         (too_new, SchemaTooNew, "upgrade hooktui"),
         (with_a_stale_index, Refused, "use another backup"),
         (without_a_table, Refused, "it has no table alert"),
-        (with_other_settings, Refused, "use another backup"),
+        (with_other_settings, Refused, "cannot use the stored hook 1"),
         (orphaned, Refused, "lacks its event"),
     ],
 )

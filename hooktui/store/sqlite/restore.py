@@ -28,7 +28,7 @@ from hooktui.domain.text import in_bytes
 from hooktui.store import audit
 from hooktui.store.durable_files import HomeLock, sync
 from hooktui.store.key_ring import find_keys
-from hooktui.store.live_hooks import load_live_hooks
+from hooktui.store.live_hooks import UnusableHook, load_live_hooks
 from hooktui.store.migrations import at_head, upgrade
 from hooktui.store.sqlite.backup import BadBackup, check_whole, restore_draft
 from hooktui.store.sqlite.backup_source import LOGS, BackupSource
@@ -188,7 +188,7 @@ def _prepare(
                 _note(conn, vault, actor, file)
                 _restart_feed(conn)
             events, deliveries, waiting, hooks, newest = copy.execute(_COUNTS).fetchone()
-    except BadBackup as error:
+    except (BadBackup, UnusableHook) as error:
         raise Refused(error.detail) from error
     except _UNREADABLE as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
