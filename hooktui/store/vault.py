@@ -259,8 +259,12 @@ def _draft(path: Path, keys: Sequence[Key]) -> Path:
     """Write keys to a new, synced, private file next to a key file; return its path."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
     file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(file, "w", encoding="ascii") as out:
-        out.write(_HEADER + "".join(map(key_line, keys)))
-        out.flush()
-        os.fsync(out.fileno())
+    try:
+        with os.fdopen(file, "w", encoding="ascii") as out:
+            out.write(_HEADER + "".join(map(key_line, keys)))
+            out.flush()
+            os.fsync(out.fileno())
+    except OSError:
+        draft.unlink()
+        raise
     return draft

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from hooktui.failpoints import KEY_POINTS
 from hooktui.store import changes
 from hooktui.store.key_ring import find_keys
 from hooktui.store.key_rotation import count_by_key, rotate_keys
-from hooktui.store.vault import KeyProblem, _draft, new_key, replace_keys
+from hooktui.store.vault import KeyProblem, _draft, create_keys, new_key, replace_keys
 from tests.store.conftest import run_python
 from tests.support.postgres import database, open_store
 from tests.support.stores import ADA, DEFAULT, SECRET, make_hook, open_in
@@ -166,3 +168,15 @@ def copy_keys(source: Path, target: Path) -> None:
     target = target / "hooktui.key"
     target.touch(0o600)
     target.write_bytes((source / "hooktui.key").read_bytes())
+
+
+# Red when only a complete draft is looked after: a part of a key stayed in a hidden file.
+def test_a_key_file_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
+    def full(_file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    for write in (create_keys, replace_keys):
+        with pytest.raises(KeyProblem, match="No space left"):
+            write(tmp_path / "hooktui.key", [new_key()])
+    assert list(tmp_path.iterdir()) == []
