@@ -30,10 +30,10 @@ def list_keys(*, context: Context) -> None:
 
 
 def _state(key: KeyUse) -> str:
-    if key.seals:
-        return "encrypts"
     if not key.present:
         return "is missing: restore it, or these values are lost"
+    if key.seals:
+        return "encrypts"
     return "decrypts its values" if key.values else "is not used"
 
 

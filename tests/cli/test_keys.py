@@ -54,6 +54,17 @@ def test_a_rotation_to_a_key_that_was_added_says_so(run, server):
     assert run("keys", "rotate").out == expected
 
 
+# Red when it "encrypts": the server holds it in memory, and cannot start again without it.
+def test_a_key_that_is_no_longer_in_the_file_is_missing_though_it_encrypts(run, server):
+    keys = [("k2", False, True, 0), ("k1", True, False, 3)]
+    names = ("id", "seals", "present", "values")
+    listed = [dict(zip(names, key, strict=True)) for key in keys]
+    server.will(answer({"place": "the key file", "keys": listed}))
+    unused, missing = run("keys", "list").out.splitlines()
+    assert unused.endswith("0 values  is not used")
+    assert missing.endswith("3 values  is missing: restore it, or these values are lost")
+
+
 def test_a_new_key_is_an_object_with_json(run, tmp_path):
     printed = run("keys", "new", "--json").json
     assert [len(printed["id"]), len(printed["key"])] == [8, 44]
