@@ -14,12 +14,12 @@ import asyncpg
 import pytest
 
 from hooktui.domain.ids import HookId
-from hooktui.store.contract import ClaimedDelivery
+from hooktui.store.contract import ClaimedDelivery, StepOutcome
 from hooktui.store.postgres import connections, locks
 from hooktui.store.postgres.store import PostgresStore
 from hooktui.store.postgres.transaction import WriteTransaction
 from hooktui.store.postgres.writer import Writer
-from tests.contract.replay_steps import next_step, start, step
+from tests.contract.replay_steps import next_step, seen, start, step
 from tests.store.servers import Servers, connected
 from tests.support.stores import Opened, always, emit, make_hook, offer, result_of
 from tests.support.waiting import until
@@ -191,6 +191,22 @@ async def test_events_that_replays_send_first_are_locked_in_one_order(servers: S
         async with connected(servers.url) as raw:
             await raw.execute("SELECT 1 FROM event WHERE id = $1 FOR NO KEY UPDATE NOWAIT", late)
     assert [len(result.claims) for result in await replaying] == [1, 1]
+
+
+# Red when a step waits for a delivery that is claimed or recorded: a result that opens an alert has
+# locked it, and waits for the line of an ordered hook, which the step may hold.
+async def test_a_step_of_a_replay_waits_for_no_delivery_that_changes(servers: Servers) -> None:
+    store = await servers.another()
+    opened = Opened(servers.another, store, servers.clock)
+    hook = await make_hook(store)
+    (claim,) = await claimed(store, [HookId(hook.id)])
+    await store.record([result_of(claim, servers.clock, 500)])
+    replay = await start(opened, hook)
+    retried = await next_step(opened, replay, hook)
+    async with locked(servers, "SELECT 1 FROM delivery FOR UPDATE"), asyncio.timeout(5):
+        result = await store.replay(retried)
+    assert (result.outcome, result.claims) == (StepOutcome.DONE, [])
+    assert (await seen(opened, replay)).hooks[0].skipped == {"waiting": 1}
 
 
 # Red when the hooks that get the alerts are locked by the commit alone.

@@ -353,15 +353,21 @@ SELECT id, type, deliveries, body FROM event WHERE id = ANY($1::bigint[])
 ORDER BY id FOR KEY SHARE"""
 """Retention takes no event that is locked, and skips those that it finds locked."""
 
-FIND_NEWEST: Final = """
-SELECT d.id, d.status, d.cause, d.replay_id, d.event_id, d."trigger", d.attempts, d.tries,
-    d.interruptions
-FROM delivery d WHERE d.id = ANY (ARRAY(
-    SELECT (SELECT MAX(n.id + 0) FROM delivery n WHERE n.event_id = want.event AND n.hook_id = $2)
-    FROM unnest($1::bigint[]) AS want (event)))
-ORDER BY d.id FOR UPDATE"""
-"""Locked: a claim or a result may change them meanwhile.
+_NEWEST = 'd.cause, d.replay_id, d.event_id, d."trigger", d.attempts, d.tries, d.interruptions'
 
+FIND_NEWEST: Final = f"""
+WITH pair AS MATERIALIZED (
+    SELECT (SELECT MAX(n.id + 0) FROM delivery n WHERE n.event_id = want.event AND n.hook_id = $2)
+    FROM unnest($1::bigint[]) AS want (event)),
+free AS MATERIALIZED (
+    SELECT d.id, d.status, {_NEWEST} FROM delivery d WHERE d.id = ANY (ARRAY(TABLE pair))
+    ORDER BY d.id FOR UPDATE SKIP LOCKED)
+SELECT * FROM free UNION ALL
+SELECT d.id, 'sending', {_NEWEST} FROM delivery d
+WHERE d.id = ANY (ARRAY(TABLE pair EXCEPT SELECT id FROM free))"""
+"""Locked: a claim or a result may change them meanwhile. Those that it is changing are in flight.
+
+To wait for these could be in turn: with an alert, a result waits for the line of an ordered hook.
 As an array, because a join would read all deliveries; ``+ 0``, or those of the hook may be read
 from the newest on.
 """
