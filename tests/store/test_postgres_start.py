@@ -305,6 +305,9 @@ async def test_a_user_without_a_right_is_told_which(
             name = url.partition("?")[0].rpartition("/")[2]
             line = await refusal(f"postgresql://stranger:p4ss@{stranger}/{name}", tmp_path)
             assert "permission denied for table alembic_version; this user" in line
+            await admin.execute("ALTER ROLE stranger CONNECTION LIMIT 0")
+            line = await refusal(f"postgresql://stranger:p4ss@{stranger}/{name}", tmp_path)
+            assert 'for role "stranger"; raise this limit of PostgreSQL, or close other' in line
         finally:
             await admin.execute("DROP ROLE stranger")
 

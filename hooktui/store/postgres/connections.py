@@ -399,7 +399,10 @@ def _connect_error(target: DatabaseAddress, error: Exception) -> Unavailable:
     if isinstance(error, pg.InvalidCatalogNameError):
         return Unavailable(f"{where}: {words}; create it first with: createdb")
     if isinstance(error, pg.TooManyConnectionsError):
-        return Unavailable(f"{where} has no free connection: {words}")
+        return Unavailable(
+            f"{where} has no free connection: {words}; raise this limit of PostgreSQL, or close"
+            " other connections"
+        )
     if isinstance(error, pg.CannotConnectNowError):
         return Unavailable(f"{where} is not ready: {words}")
     if isinstance(error, TimeoutError):
