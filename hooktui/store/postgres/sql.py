@@ -367,9 +367,9 @@ SELECT d.id, 'sending', {_NEWEST} FROM delivery d
 WHERE d.id = ANY (ARRAY(TABLE pair EXCEPT SELECT id FROM free))"""
 """Locked: a claim or a result may change them meanwhile. Those that it is changing are in flight.
 
-To wait for these could be in turn: with an alert, a result waits for the line of an ordered hook.
-As an array, because a join would read all deliveries; ``+ 0``, or those of the hook may be read
-from the newest on.
+A wait for these could be a deadlock: a result that opens an alert waits for the line of an ordered
+hook, which this step holds. As an array, because a join would read all deliveries; ``+ 0``, or
+those of the hook may be read from the newest on.
 """
 
 FIND_LINE: Final = f"""
