@@ -199,7 +199,7 @@ def backup(file: Text, *, yes: bool = False, context: Context) -> None:
 
     Args:
         file: where to write the copy, on this machine and with your rights; - is stdout.
-        yes: replace the file if it exists, without asking.
+        yes: replace an older backup without asking.
     """
     with leaving_orderly():
         if file == "-":

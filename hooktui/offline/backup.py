@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 from hooktui.client.download import Download
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
+from hooktui.domain.paths import SQLITE_BEGIN
 from hooktui.domain.text import in_bytes
 from hooktui.domain.wire.server import Backup
 from hooktui.store.durable_files import sync
@@ -40,8 +41,8 @@ def there_already(target: Path) -> bool:
     """Return whether a backup would replace a file.
 
     Raises:
-        Refused: the path is not a regular file, or is a database in use.
-        OSError, ValueError: the path is not valid.
+        Refused: the path is not a regular file, is a database in use, or holds something else.
+        OSError, ValueError: the path is not valid, or the file cannot be read.
     """
     try:
         mode = target.lstat().st_mode
@@ -51,6 +52,10 @@ def there_already(target: Path) -> bool:
         raise Refused(f"{target} is not a regular file; give another name, or - for stdout")
     if target.with_name(f"{target.name}-wal").exists():
         raise Refused(f"{target} is a database in use; give another name, or - for stdout")
+    with target.open("rb") as file:
+        head = file.read(len(SQLITE_BEGIN))
+    if head not in (b"", SQLITE_BEGIN):  # such as the key file, which no backup contains
+        raise Refused(f"{target} is not a backup; give another name, or remove it first")
     return True
 
 

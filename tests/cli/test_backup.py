@@ -55,15 +55,17 @@ def test_a_backup_is_the_callers_file(home, tmp_path) -> None:
     assert names(tmp_path) == ["copy.db"]
 
 
-def test_a_file_is_replaced_when_that_is_asked_for_alone(home, tmp_path) -> None:
+def test_an_older_backup_is_replaced_when_that_is_asked_for_alone(home, tmp_path) -> None:
     file = tmp_path / "copy.db"
-    file.write_text("precious")
+    older = b"SQLite format 3\0 precious"
+    file.write_bytes(older)
     refused = home.run("backup", str(file))
     assert refused.returncode == 2
     assert b"--yes" in refused.stderr
-    assert file.read_text() == "precious"
+    assert file.read_bytes() == older
     home.ok("backup", str(file), "--yes")
-    assert file.read_bytes().startswith(b"SQLite format 3")
+    with closing(sqlite3.connect(file)) as copy:
+        assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert names(tmp_path) == ["copy.db"]
 
 
@@ -85,15 +87,17 @@ def test_what_cannot_be_written_is_reported_before_the_server_copies_anything(
     (tmp_path / "link").symlink_to(tmp_path / "victim")
     os.mkfifo(tmp_path / "pipe")
     before = len(home.json("audit", "list", "--action", "backup"))
-    null = Path("/dev/null").stat()
-    odd = ["folder", "link", "pipe", "/dev/null", "nowhere/copy.db", "x" * 300, ".", "/", "a\0b"]
-    odd.append(str(home.home / "hooktui.db"))  # red when the server loses its database
+    odd = ["folder", "link", "pipe", "nowhere/copy.db", "x" * 300, ".", "/", "a\0b"]
+    # Red when the server loses its database or its keys.
+    own = [home.home / "hooktui.key", home.home / "hooktui.db", Path("/dev/null")]
+    before_them = [path.stat() for path in own]
+    odd += map(str, own)
     for name in odd:
         result = home.run("backup", str(tmp_path / name), "--yes")
         assert result.returncode == 2, (name, result.stderr)
         assert b"internal error" not in result.stderr
     assert home.run("backup", "", "--yes").returncode == 2
-    assert os.path.samestat(null, Path("/dev/null").stat())
+    assert all(map(os.path.samestat, before_them, map(Path.stat, own)))
     assert names(tmp_path) == ["folder", "link", "pipe"]
     assert len(home.json("audit", "list", "--action", "backup")) == before
 
