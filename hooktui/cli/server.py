@@ -94,9 +94,7 @@ def _print_unit(
 
 
 def _holds_password(database: str) -> bool:
-    return not database.startswith("@") and (
-        "@" in database.partition("://")[2] or "password=" in database
-    )
+    return not database.startswith("@") and ("@" in database or "password=" in database)
 
 
 def stop(*, context: Context) -> None:

@@ -137,7 +137,12 @@ def test_systemd_counts_it_among_the_least_exposed(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["postgresql://ada:hidden@db/x", "postgresql://db/x?user=ada&password=hidden"]
+    "address",
+    [
+        "postgresql://ada:hidden@db/x",
+        "postgresql://db/x?user=ada&password=hidden",
+        "postgresql:/ada:hidden@db/x",
+    ],
 )
 def test_a_password_is_not_put_into_a_file_that_all_can_read(address: str) -> None:
     result = subprocess.run(
