@@ -20,6 +20,7 @@ from time import monotonic
 
 import psutil
 import pytest
+from textual.drivers import linux_driver
 
 from tests.support.waiting import wait_for
 
@@ -192,6 +193,7 @@ def test_what_an_admin_typed_reaches_the_terminal_as_no_sequence(
     make_hook(name="x\x1b]52;c;b3duZWQ=\x07y\x9b31mz\u202e\x1b[3J")
     with console(served, "--account", str(account), *options) as terminal:
         terminal.read_until(shown.encode())
+        terminal.type(b"\x1b[200~pasted \x1bq\x1b[201~")  # red when it is read as keys: it quits
         terminal.type(b"d")
         terminal.read_until(b"Delete hook")
         terminal.type(b"\x1b")
@@ -202,6 +204,19 @@ def test_what_an_admin_typed_reaches_the_terminal_as_no_sequence(
         assert b"\x1b" not in rest, rest[rest.index(b"\x1b") - 40 :][:120]
         assert b"\x1b[3J" not in terminal.output
         assert b"\x9b" not in terminal.output.replace("␛".encode(), b"")
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 7, 100])
+def test_an_escape_character_in_a_pasted_text_begins_no_key(size):
+    """Red with Textual's own parser: the keys ^, d and y, which delete a hook."""
+    pasted = "a \x1bd\x1by \x1b[200~\x1b[A\x1b\x1b[I€"
+    read = f"\x1b[A\x1b[200~{pasted}\x1b[201~\x1b[200~b\x1b[201~x\x1b[B"
+    parser = linux_driver.XTermParser()
+    parts = [read[start : start + size] for start in range(0, len(read), size)]
+    found = [event for part in parts for event in parser.feed(part)]
+    assert [getattr(event, "key", None) or event.text for event in found] == [
+        "up", pasted.replace("\x1b", "␛"), "b", "x", "down",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ import sys
 import time
 import traceback
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import accumulate, pairwise
@@ -30,9 +30,12 @@ from types import FrameType
 from typing import Any, Final
 
 from rich.segment import Segment
+from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XTermParser
 from textual.app import App, SuspendNotSupported
 from textual.color import Color
+from textual.drivers import linux_driver
 from textual.filter import LineFilter
+from textual.message import Message
 from textual.screen import ModalScreen
 
 from hooktui.console.shell.reliable_timers import set_reliable_timer
@@ -44,6 +47,49 @@ from hooktui.domain.text import keep_order, visible
 _SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]+|hkt_\w+")
 
 TERMINAL_CHECK_S = 1.0
+
+
+class PasteParser(XTermParser):
+    """Makes escape characters in a pasted text visible before they are read.
+
+    Textual reads what follows one as pressed keys, also inside of a paste, so that a text could
+    delete a hook. Many terminals remove them; tmux and screen do not.
+    """
+
+    _pasting = False
+    _rest = ""
+    """While pasting: a possible beginning of the paste's end; otherwise the last input."""
+
+    def feed(self, data: str) -> Iterable[Message]:
+        """Return the events of the terminal's input; an empty text ends it."""
+        plain = self._plain(data)
+        if plain or not data:
+            yield from super().feed(plain)
+
+    def _plain(self, data: str) -> str:
+        plain = []
+        while data:
+            if self._pasting:
+                text, end, data = (self._rest + data).partition(BRACKETED_PASTE_END)
+                cut = len(text) if end else _begun(text, BRACKETED_PASTE_END)
+                plain += [text[:cut].replace("\x1b", "␛"), end]
+                self._pasting, self._rest = not end, text[cut:]
+            else:
+                before, begin, after = (self._rest + data).partition(BRACKETED_PASTE_START)
+                plain.append(data.removesuffix(after) if begin else data)
+                cut = _begun(before, BRACKETED_PASTE_START)
+                self._pasting, self._rest = bool(begin), "" if begin else before[cut:]
+                data = after
+        return "".join(plain)
+
+
+def _begun(text: str, sequence: str) -> int:
+    """Return where a sequence begins at the end of a text; the text's length if it does not."""
+    start = text.rfind("\x1b", -len(sequence))
+    return start if start >= 0 and sequence.startswith(text[start:]) else len(text)
+
+
+linux_driver.XTermParser = PasteParser  # type: ignore[attr-defined]
 
 
 class EscapeFilter(LineFilter):
