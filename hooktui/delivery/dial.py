@@ -21,7 +21,13 @@ from ipaddress import IPv6Address, ip_address
 from time import monotonic
 
 from hooktui.delivery.connection import ReceiverConnection
-from hooktui.delivery.limits import ConnectPhases, ExchangeFailure, ExchangeLimits, one_line
+from hooktui.delivery.limits import (
+    ConnectPhases,
+    ExchangeFailure,
+    ExchangeLimits,
+    one_line,
+    tls_reason,
+)
 from hooktui.delivery.resolver import Address, NameLookupError, Resolver
 from hooktui.delivery.shortage import MachineShort
 from hooktui.delivery.tls import unverified_context, verified_context
@@ -393,11 +399,10 @@ def _tls_fault(error: OSError, target: ParsedUrl, took_s: float, limit_s: float)
         detail = f"{target.host} did not finish the TLS handshake within {limit_s:.3g} s"
         return ExchangeFailure(ErrorClass.TIMEOUT, detail)
     if isinstance(error, ssl.SSLError):
-        reason = (error.reason or one_line(error)).replace("_", " ").lower()
-        return ExchangeFailure(ErrorClass.TLS, f"no TLS with {target.host}: {reason}")
-    return ExchangeFailure(
-        ErrorClass.TLS, f"{target.host} broke off the TLS handshake: {one_line(error)}"
-    )
+        detail = f"no TLS with {target.host}: {tls_reason(error)}"
+        return ExchangeFailure(ErrorClass.TLS, detail)
+    how = one_line(error.strerror or str(error) or "connection closed")
+    return ExchangeFailure(ErrorClass.TLS, f"{target.host} broke off the TLS handshake: {how}")
 
 
 def _plain(address: Address) -> Address:

@@ -86,6 +86,35 @@ async def test_a_close_within_the_handshake_is_a_tls_error(clients, receivers):
     receiver = await receivers.behaving(close)
     exchange = await clients.with_().post(parse_url(f"https://127.0.0.1:{receiver.target.port}/"))
     assert exchange.error is ErrorClass.TLS
+    assert exchange.error_detail == "127.0.0.1 broke off the TLS handshake: connection closed"
+
+
+async def test_a_required_client_certificate_is_named_without_openssls_source(
+    authority, clients, receivers
+):
+    context = authority.server_context("127.0.0.1")
+    context.verify_mode = ssl.CERT_REQUIRED
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_side=True)
+
+    async def require(reader, writer):  # asyncio and uvloop close without sending the alert
+        refused = False
+        while not refused:
+            incoming.write(await reader.read(65_536))
+            try:
+                tls.do_handshake()
+            except ssl.SSLWantReadError:
+                pass
+            except ssl.SSLError:
+                refused = True
+            writer.write(outgoing.read())
+        await reader.read()
+
+    receiver = await receivers.behaving(require)
+    target = parse_url(f"https://127.0.0.1:{receiver.target.port}/")
+    exchange = await clients.with_(verified=authority.trust).post(target)
+    assert exchange.error is ErrorClass.TLS
+    assert exchange.error_detail == "TLS failed: tlsv13 alert certificate required"
 
 
 async def test_a_hung_handshake_times_out_and_is_closed(clients, receivers):
