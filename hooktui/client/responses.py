@@ -6,7 +6,6 @@ Both transports use it, so that errors are the same in both.
 from __future__ import annotations
 
 import errno
-import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from hooktui.domain.errors import (
     Unsupported,
 )
 from hooktui.domain.paths import START_SERVICE
+from hooktui.domain.text import tls_reason
 
 E = TypeVar("E", bound=HooktuiError)
 
@@ -287,12 +287,9 @@ def explain_unknown_outcome(*, changes: bool) -> Iterator[None]:
         raise
 
 
-_CODE = re.compile(r"^\[[^]]*\] | \(\w+\.c:\d+\)$")
-"""Parts of an ``ssl.SSLError`` that are for programmers: OpenSSL's name and a place in Python."""
-
-
 def reason(error: Exception) -> str:
     """Return the reason in words: the system's text for an ``OSError``."""
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {tls_reason(error)}"
     text = error.strerror if isinstance(error, OSError) else None
-    text = text or str(error) or type(error).__name__
-    return f"TLS: {_CODE.sub('', text)}" if isinstance(error, ssl.SSLError) else text
+    return text or str(error) or type(error).__name__

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
-from hooktui.delivery.limits import ExchangeFailure, ExchangeLimits, one_line, tls_reason
+from hooktui.delivery.limits import ExchangeFailure, ExchangeLimits, one_line
 from hooktui.domain.deliveries import NOT_ACKNOWLEDGED, NOT_READ, ErrorClass
 from hooktui.domain.machine import condition_of
+from hooktui.domain.text import tls_reason
 from hooktui.sockets import unacknowledged
 
 if TYPE_CHECKING:
@@ -357,7 +358,7 @@ class ReceiverConnection(asyncio.Protocol):
         if error is not None:
             self.lacked = condition_of(error)
         if isinstance(error, ssl.SSLError):
-            return ExchangeFailure(ErrorClass.TLS, f"TLS failed: {tls_reason(error)}")
+            return ExchangeFailure(ErrorClass.TLS, f"TLS failed: {one_line(tls_reason(error))}")
         how = "reset" if error is not None else "closed"
         if self._unasked:
             return ExchangeFailure(ErrorClass.PROTOCOL, "the receiver sent data before the request")

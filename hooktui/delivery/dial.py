@@ -21,19 +21,14 @@ from ipaddress import IPv6Address, ip_address
 from time import monotonic
 
 from hooktui.delivery.connection import ReceiverConnection
-from hooktui.delivery.limits import (
-    ConnectPhases,
-    ExchangeFailure,
-    ExchangeLimits,
-    one_line,
-    tls_reason,
-)
+from hooktui.delivery.limits import ConnectPhases, ExchangeFailure, ExchangeLimits, one_line
 from hooktui.delivery.resolver import Address, NameLookupError, Resolver
 from hooktui.delivery.shortage import MachineShort
 from hooktui.delivery.tls import unverified_context, verified_context
 from hooktui.domain.addresses import Networks, ParsedUrl, how_to_allow, refusal_reason
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.machine import Condition, condition_of
+from hooktui.domain.text import tls_reason
 from hooktui.slices import LoopTurns
 from hooktui.sockets import no_file_left
 
@@ -399,7 +394,7 @@ def _tls_fault(error: OSError, target: ParsedUrl, took_s: float, limit_s: float)
         detail = f"{target.host} did not finish the TLS handshake within {limit_s:.3g} s"
         return ExchangeFailure(ErrorClass.TIMEOUT, detail)
     if isinstance(error, ssl.SSLError):
-        detail = f"no TLS with {target.host}: {tls_reason(error)}"
+        detail = f"no TLS with {target.host}: {one_line(tls_reason(error))}"
         return ExchangeFailure(ErrorClass.TLS, detail)
     how = one_line(error.strerror or str(error) or "connection closed")
     return ExchangeFailure(ErrorClass.TLS, f"{target.host} broke off the TLS handshake: {how}")

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.hook_fields import FIRST_BYTE_S
 from hooktui.domain.text import visible
-
-if TYPE_CHECKING:
-    from ssl import SSLError
 
 MAX_REASON = 500
 """Characters of an error text of the system or a name server."""
@@ -78,8 +75,3 @@ def one_line(error: BaseException | str) -> str:
     attempt would never be recorded.
     """
     return visible(" ".join(str(error).split()), limit=MAX_REASON) or type(error).__name__
-
-
-def tls_reason(error: SSLError) -> str:
-    """Return what OpenSSL says of a failure, without the place in its or Python's source."""
-    return (error.reason or one_line(error)).replace("_", " ").lower()

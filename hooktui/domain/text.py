@@ -149,6 +149,14 @@ MASK = "***"
 """Replaces a sensitive value wherever one is shown."""
 
 
+_OPENSSL_CODE = re.compile(r"^\[[^]]*\] | \(\w+\.c:\d+\)$")
+
+
+def tls_reason(error: Exception) -> str:
+    """Return the text of an ``ssl.SSLError`` without OpenSSL's name and the place in Python."""
+    return _OPENSSL_CODE.sub("", str(error))
+
+
 def in_bytes(count: int) -> str:
     """Return a readable size, such as 3.1 MB."""
     size = float(count)

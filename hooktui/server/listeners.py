@@ -15,6 +15,7 @@ from pathlib import Path
 from hooktui import sockets
 from hooktui.domain.errors import Conflict
 from hooktui.domain.paths import InstallPaths
+from hooktui.domain.text import tls_reason
 from hooktui.server.settings import BadSettings, Settings, split_listen
 
 SOCKET_MODE = 0o660
@@ -37,11 +38,13 @@ def tls(settings: Settings) -> tuple[Path, Path] | None:
         # Without a password OpenSSL asks the terminal for that of an encrypted key.
         context.load_cert_chain(certificate, key, password="")
     except OSError as error:  # includes ssl.SSLError
-        why = f"{error.strerror or error}"
+        why = tls_reason(error) if isinstance(error, ssl.SSLError) else str(error.strerror)
         if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
             why = "the key belongs to another certificate"
         elif b"ENCRYPTED" in key.read_bytes():
             why = "the key is encrypted; store it without a passphrase"
+        elif why == "PEM lib":
+            why = "one of them is incomplete or damaged; copy both again"
         raise BadSettings(f"cannot use {certificate} with {key} for TLS: {why}") from None
     return certificate, key
 

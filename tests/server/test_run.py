@@ -261,6 +261,9 @@ def test_a_certificate_and_a_key_that_do_not_fit_are_explained(tmp_path):
     (tmp_path / "other").mkdir()
     (certificate, key), (_, other) = _certificate(tmp_path), _certificate(tmp_path / "other")
     encrypted, missing = tmp_path / "encrypted.pem", tmp_path / "missing.pem"
+    cut, short = tmp_path / "cut.pem", tmp_path / "short.pem"
+    cut.write_bytes(certificate.read_bytes()[:100])
+    short.write_bytes(key.read_bytes()[:100])
     encrypted.write_bytes(
         serialization.load_pem_private_key(key.read_bytes(), None).private_bytes(
             serialization.Encoding.PEM,
@@ -275,6 +278,8 @@ def test_a_certificate_and_a_key_that_do_not_fit_are_explained(tmp_path):
         (key, key): f"{key} holds no certificate in PEM format",
         (certificate, other): "the key belongs to another certificate",
         (certificate, encrypted): "the key is encrypted; store it without a passphrase",
+        (cut, key): "one of them is incomplete or damaged; copy both again",
+        (certificate, short): "one of them is incomplete or damaged; copy both again",
     }.items():
         with pytest.raises(BadSettings) as caught:
             listeners.tls(Settings(tls_cert=files[0], tls_key=files[1]))
