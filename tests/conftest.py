@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 import os
 import signal
 import socket
@@ -122,22 +121,6 @@ def _spread(files: Iterable[Path]) -> dict[Path, float]:
 
 def _in_fast_folder(path: Path) -> bool:
     return path.relative_to(_TESTS).parts[0] in _FAST
-
-
-def pytest_collection(session: pytest.Session) -> None:
-    """Let each worker import its share of the modules first, when all are to be collected.
-
-    In a fresh checkout pytest compiles each module: eight seconds of CPU in every worker, were all
-    to begin with the same. So each finds most of them compiled by another.
-    """
-    worker = getattr(session.config, "workerinput", None)
-    if worker is None or session.config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
-        return
-    number = int(worker["workerid"].removeprefix("gw"))
-    for file in sorted(_TESTS.rglob("test_*.py"))[number :: worker["workercount"]]:
-        name = ".".join(file.relative_to(_TESTS.parent).with_suffix("").parts)
-        with contextlib.suppress(Exception):  # the collection reports it
-            importlib.import_module(name)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
