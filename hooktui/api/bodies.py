@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Generator, Iterator
+from collections import Counter
+from collections.abc import Awaitable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import ClientDisconnect
@@ -22,6 +23,7 @@ from hooktui.domain.errors import (
     Unsupported,
     pointer,
 )
+from hooktui.domain.text import visible
 from hooktui.domain.wire.events import MAX_BODY_BYTES
 from hooktui.slices import in_slices
 
@@ -216,6 +218,35 @@ def check_values(body: bytes) -> None:
         raise TooLarge(f"the body holds more than {MAX_VALUES:,} values; send fewer")
     _check_characters(body)
     _check_numbers(body)
+    _check_names(body)
+
+
+class _Pairs(list[tuple[str, object]]):
+    """A JSON object with all of its names, also repeated ones."""
+
+
+def _check_names(body: bytes) -> None:
+    """Refuse repeated names: one of their values would be lost."""
+    content = json.loads(body, parse_int=str, parse_float=str, object_pairs_hook=_Pairs)
+    errors = list(_repeated_names(content, []))
+    if errors:
+        raise Refused.fields(errors)
+
+
+def _repeated_names(value: object, path: list[object]) -> Iterator[FieldError]:
+    items: Iterable[tuple[object, object]] = ()
+    if isinstance(value, _Pairs):
+        counts = Counter(name for name, _ in value)
+        for name, count in counts.items():
+            if count > 1:
+                detail = f"the field {visible(name, limit=100)} is there twice; send it once"
+                yield FieldError(pointer([*path, name]), detail)
+        items = value
+    elif isinstance(value, list):
+        items = enumerate(value)
+    for part, inner in items:
+        if isinstance(inner, list):
+            yield from _repeated_names(inner, [*path, part])
 
 
 def _check_numbers(body: bytes) -> None:

@@ -53,7 +53,14 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True):
     key: str | None = None
 
 
+class _Key(msgspec.Struct):
+    """The key of a line as it is written."""
+
+    key: msgspec.Raw = msgspec.Raw()
+
+
 _decode_line = msgspec.json.Decoder(_Line).decode
+_decode_key = msgspec.json.Decoder(_Key).decode
 
 
 class Ingest:
@@ -183,6 +190,9 @@ def _parse_events(
             hint = len(errors) < MAX_HINTS
             wrong = unknown(catalogue, visible(line_event.type, limit=100), hint=hint)
             errors.append(FieldError(f"/{number}/type", f"line {number + 1}: {wrong}"))
+        elif _repeats_name(line, data, line_event.key):
+            wrong = "a field is there twice; send type, data and key once"
+            errors.append(FieldError(f"/{number}", f"line {number + 1}: {wrong}"))
         if line_event.key is not None:
             fault = key_fault(line_event.key)
             if fault:
@@ -218,6 +228,18 @@ def _parse_line(number: int, line: bytes) -> _Line:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         # Valid JSON that this parser rejects, such as "\ud800" in a type.
         raise Malformed(f"{what}: {error}") from None
+
+
+def _repeats_name(line: bytes, data: bytes, key: str | None) -> bool:
+    """Return whether a line of a known type has a name twice; the parser reads the last one.
+
+    Its two names and its type have two quotes each; a third name, and a text as its value, too.
+    """
+    quotes = line.count(b'"') - data.count(b'"') - 6
+    if quotes == (0 if key is None else 4):
+        return False  # nearly always; else the key is null, has escaped quotes, or a name repeats
+    as_written = bytes(_decode_key(line).key)
+    return quotes != (2 + as_written.count(b'"') if as_written else 0)
 
 
 def _encode(accepted: Acceptance) -> bytes:

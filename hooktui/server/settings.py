@@ -63,7 +63,12 @@ def _pairs(value: object) -> object:
     pairs = [part.partition("=") for part in value.split(",") if part.strip()]
     if any(not equals for _, equals, _ in pairs):
         raise ValueError("write it as name=role, name=role")
-    return {name.strip(): role.strip() for name, _, role in pairs}
+    roles: dict[str, str] = {}
+    for name, _, role in pairs:
+        if name.strip() in roles:
+            raise ValueError(f"{name.strip()[:40]!r} is there twice; write it once")
+        roles[name.strip()] = role.strip()
+    return roles
 
 
 def _networks(value: object) -> object:

@@ -35,6 +35,25 @@ def test_an_unknown_parameter_stops_an_event_and_a_change(api):
     assert (made.status_code, made.json()["errors"][0]["pointer"]) == (422, "/name")
 
 
+# Red when the last one of a repeated name counts: the first header is lost without a word.
+@pytest.mark.parametrize(
+    ("method", "path", "body", "pointers"),
+    [
+        ("POST", "/v1/accounts", b'{"name":"a","n\\u0061me":"b"}', ["/name"]),
+        ("POST", "/v1/hooks", b'{"url":"x","headers":{"A/b":"1","c":"2","A/b":"1"},"url":"y"}',
+         ["/url", "/headers/A~1b"]),
+        ("PATCH", "/v1/hooks/1", b'{"active":false,"x":[{"y":1,"y":1}],"active":true}',
+         ["/active", "/x/0/y"]),
+        ("POST", "/v1/engine/resume", b'{"a":1,"a":1}', ["/a"]),
+    ],
+)  # fmt: skip
+def test_a_name_that_a_body_repeats_is_refused(api, method, path, body, pointers):
+    answer = api.request(method, path, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422, answer.text
+    assert [error["pointer"] for error in answer.json()["errors"]] == pointers
+    assert "send it once" in answer.json()["detail"]
+
+
 def test_who_watches_a_server_may_add_what_keeps_a_cache_away(api):
     assert api.get("/healthz?t=1").status_code == 200
 

@@ -116,6 +116,7 @@ def test_an_error_of_the_file_names_file_and_key(config, text, message):
         ("HOOKTUI_ALLOW_NETWORKS", "ten", "HOOKTUI_ALLOW_NETWORKS: 'ten' is not a network"),
         ("HOOKTUI_LISTEN", "localhost", "HOOKTUI_LISTEN: 'localhost' is not HOST:PORT"),
         ("HOOKTUI_USERS", "ann", "HOOKTUI_USERS: write it as name=role"),
+        ("HOOKTUI_USERS", "a=viewer, a=admin", "HOOKTUI_USERS: 'a' is there twice; write it once"),
         ("HOOKTUI_USERS", "ann=king", "HOOKTUI_USERS.ann must be 'viewer', "),
         ("HOOKTUI_KEEP_DAYS", "1_0", "HOOKTUI_KEEP_DAYS must be a number, not '1_0'"),
         ("HOOKTUI_KEEP_DAYS", "3e1", "HOOKTUI_KEEP_DAYS must be a number, not '3e1'"),
