@@ -220,7 +220,7 @@ def describe_error(name: str, error: Mapping[str, object]) -> str:
     """Return the line for an error of pydantic about the value with this name."""
     kind, context = str(error.get("type")), error.get("ctx")
     if kind == "extra_forbidden":
-        return f"unknown field {name!r}; see /openapi.json for the fields of this call"
+        return f"unknown field {name[:100]!r}; see /openapi.json for the fields of this call"
     if kind == "missing":
         return f"{name} is missing"
     if kind not in _EXPECTED:

@@ -14,7 +14,7 @@ from hooktui.cli.output import Piece, Style, Styled
 from hooktui.cli.time_format import ago, duration_s, when
 from hooktui.client import calls
 from hooktui.domain.alerts import MAX_SNOOZE_S, MIN_SNOOZE_S
-from hooktui.domain.text import counted
+from hooktui.domain.text import counted, cut
 from hooktui.domain.wire.alerts import Alert
 
 app = App(name="alerts", help="List, show, acknowledge and snooze operator alerts.")
@@ -142,5 +142,5 @@ def snooze_s(text: str) -> float:
     """
     seconds = duration_s("--for", text)
     if not MIN_SNOOZE_S <= seconds <= MAX_SNOOZE_S:
-        raise UsageError(f"--for must be from 1m to 30d, not {text}")
+        raise UsageError(f"--for must be from 1m to 30d, not {cut(text, 40)}")
     return seconds

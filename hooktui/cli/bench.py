@@ -14,6 +14,7 @@ from hooktui.cli.context import CommandContext, Context, Number
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError, leaving_orderly
 from hooktui.cli.output import Styled, text_columns
 from hooktui.domain.errors import Refused
+from hooktui.domain.text import cut
 
 MAX_ROUNDS, MAX_EVENTS = 1000, 10_000_000
 
@@ -36,12 +37,12 @@ def bench(
             own.
     """
     if not 1 <= rounds <= MAX_ROUNDS:
-        raise UsageError(f"--rounds: a number from 1 to {MAX_ROUNDS:,}, not {rounds}")
+        raise UsageError(f"--rounds: a number from 1 to {MAX_ROUNDS:,}, not {cut(str(rounds), 40)}")
     if not 1 <= events <= MAX_EVENTS:
-        raise UsageError(f"--events: a number from 1 to {MAX_EVENTS:,}, not {events}")
+        raise UsageError(f"--events: a number from 1 to {MAX_EVENTS:,}, not {cut(str(events), 40)}")
     unknown = [name for name in case or () if name not in BY_NAME]
     if unknown:
-        raise UsageError(f"--case: there is no {unknown[0]!r}; known: {', '.join(BY_NAME)}")
+        raise UsageError(f"--case: there is no {unknown[0][:40]!r}; known: {', '.join(BY_NAME)}")
     try:
         chosen = chosen_cases(case or (), shared=database is not None)
         if database is not None:

@@ -22,7 +22,7 @@ from hooktui.client.sync_client import PlainClient
 from hooktui.demo.session import Demo, running_demo
 from hooktui.demo.summary import Summary
 from hooktui.domain.clock import format_duration
-from hooktui.domain.text import counted
+from hooktui.domain.text import counted, cut
 from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.feed import AttemptLine, FeedLine
 from hooktui.domain.wire.hooks import Hook
@@ -54,7 +54,7 @@ def demo(
     if context.options.connect is not None or context.options.account not in (None, ACCOUNT):
         raise UsageError("the demo brings its own server and account: no --connect, no --account")
     if not 0 <= seed <= MAX_SEED:
-        raise UsageError(f"--seed: a number from 0 to {MAX_SEED}, not {seed}")
+        raise UsageError(f"--seed: a number from 0 to {MAX_SEED}, not {cut(str(seed), 40)}")
     for_s = None if for_ is None else duration_s("--for", for_)
     if not headless:
         check_terminal("hooktui demo --headless --for 20s")

@@ -15,7 +15,7 @@ from hooktui.client import calls
 from hooktui.client.responses import Problem
 from hooktui.client.sync_client import decoded
 from hooktui.domain.errors import FieldError, HooktuiError, Refused
-from hooktui.domain.text import counted
+from hooktui.domain.text import counted, cut
 from hooktui.domain.wire.events import MAX_BODY_BYTES, AcceptedEvent
 
 MAX_LINES, MAX_REQUEST_BYTES = 1000, 8 * 1024 * 1024
@@ -44,7 +44,9 @@ def emit(
     """
     for given in (event_type, file):
         if given is not None and given.startswith("-") and given != "-":
-            raise UsageError(f"unknown option {given}; a file of that name is ./{given}")
+            raise UsageError(
+                f"unknown option {cut(given, 100)}; a file of that name is ./{cut(given, 100)}"
+            )
     if not many:
         if event_type is None:
             raise UsageError("emit needs the TYPE of the event; see: hooktui events types")

@@ -235,7 +235,7 @@ def _headers(context: CommandContext, given: Sequence[str]) -> tuple[dict[str, s
         if not equals or not name:
             # Not the value: written as NAME: VALUE, as in other programs, it may be a secret.
             shown = text.partition(":")[0].partition(" ")[0]
-            raise UsageError(f"--header {shown!r}: write it as NAME=VALUE")
+            raise UsageError(f"--header {shown[:40]!r}: write it as NAME=VALUE")
         headers[name] = context.secret_value("--header", value)
         if headers[name] != value:
             sensitive.append(name)

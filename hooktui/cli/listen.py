@@ -24,6 +24,7 @@ from hooktui.domain.signatures import (
     standard_key,
     verify_hook_signature,
 )
+from hooktui.domain.text import cut
 
 _MAX_BODY_BYTES = 64 * 1024 * 1024
 
@@ -146,7 +147,7 @@ def _signed_fields(key: str, message_id: str | None, timestamp: str | None) -> t
         missing = "--id" if message_id is None else "--timestamp"
         raise UsageError(f"--webhook-signature needs {missing}: the signature covers it")
     if parse_timestamp(timestamp) is None:
-        raise UsageError(f"--timestamp: {timestamp!r} is not a time in Unix seconds")
+        raise UsageError(f"--timestamp: {timestamp[:40]!r} is not a time in Unix seconds")
     return message_id, timestamp
 
 
@@ -185,9 +186,9 @@ def listen(
         tolerance: how old a verified request may be, such as 5m (the default).
     """
     if not 0 <= port <= 65535:
-        raise UsageError(f"--port {port}: a port is 0 to 65535")
+        raise UsageError(f"--port {cut(str(port), 40)}: a port is 0 to 65535")
     if not 200 <= status <= 599:
-        raise UsageError(f"--status {status}: a status is 200 to 599")
+        raise UsageError(f"--status {cut(str(status), 40)}: a status is 200 to 599")
     verification = None
     if secret is not None:
         key = _ascii_secret(context, secret)

@@ -85,7 +85,7 @@ def _with_value(options: GlobalOptions, name: str, value: str) -> GlobalOptions:
         return replace(options, connect=value)
     if name == "--role":
         if value not in ROLES:
-            raise UsageError(f"{value!r} is not a role; --role takes {', '.join(ROLES)}")
+            raise UsageError(f"{value[:40]!r} is not a role; --role takes {', '.join(ROLES)}")
         # The first one may be an admin's, in a forced command: what comes behind it only lowers.
         if options.role is not None and not is_lower(Role(value), Role(options.role)):
             raise UsageError(f"--role was {options.role} already; a second one may only lower it")

@@ -10,6 +10,7 @@ from hooktui.cli.context import CommandContext, Context, Number
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError, leaving_orderly
 from hooktui.cli.output import Output, Styled
 from hooktui.domain.errors import Refused
+from hooktui.domain.text import cut
 from hooktui.selftest.crash_test import CrashTestReport, run_crash_test
 from hooktui.selftest.replay_test import ReplayReport, run_replay_test
 
@@ -38,7 +39,7 @@ def selftest(
     if rounds is not None and not kill:
         raise UsageError("--rounds says how often the server is killed; it goes with --kill")
     if rounds is not None and not 1 <= rounds <= MAX_ROUNDS:
-        raise UsageError(f"--rounds: a number from 1 to {MAX_ROUNDS:,}, not {rounds}")
+        raise UsageError(f"--rounds: a number from 1 to {MAX_ROUNDS:,}, not {cut(str(rounds), 40)}")
     if replay and not kill:
         raise UsageError("--replay kills the server while it replays; it goes with --kill")
     kills = (rounds or 50) if kill else 0

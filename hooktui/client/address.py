@@ -82,9 +82,9 @@ def _origin(url: str, token: str | None) -> ServerAddress:
     if parts.username is not None:
         raise ValueError("use HOOKTUI_TOKEN instead of a user and password in the address")
     if scheme not in ("http", "https") or not host or port == 0:
-        raise ValueError(f"{url!r} is not the address of a server; write https://host:port")
+        raise ValueError(f"{url[:100]!r} is not the address of a server; write https://host:port")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValueError(f"{url!r} has a path; --connect expects https://host:port only")
+        raise ValueError(f"{url[:100]!r} has a path; --connect expects https://host:port only")
     if scheme == "http" and not _LOOPBACK.fullmatch(host):
         raise ValueError(f"http://{host} would send the token unencrypted; use https://{host}")
     return ServerAddress(

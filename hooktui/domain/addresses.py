@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from urllib.parse import quote
 
 from hooktui.domain.errors import Refused
+from hooktui.domain.text import cut
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
@@ -287,12 +288,13 @@ def _network(entry: str) -> IPv4Network | IPv6Network:
         network = ip_network(entry, strict=False)
     except ValueError as error:
         raise Refused(
-            f"{entry!r} is not a network ({error}); write networks as 127.0.0.0/8, fd00::/8"
+            f"{entry[:100]!r} is not a network ({cut(str(error), 200)}); write networks as"
+            " 127.0.0.0/8, fd00::/8"
         ) from None
     address = entry.partition("/")[0]
     if network.network_address != ip_address(address):
         raise Refused(
-            f"{entry!r} is not a network but an address in one; write {network} or {address}"
+            f"{entry[:100]!r} is not a network but an address in one; write {network} or {address}"
         )
     if "%" in entry:
         raise Refused(f"{entry!r} has a zone; hooks never reach addresses with one")

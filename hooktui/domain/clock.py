@@ -53,7 +53,7 @@ def from_rfc3339(text: str) -> int:
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone; write it as 2026-11-25T03:04:05Z")
+        raise ValueError(f"{text[:40]!r} has no time zone; write it as 2026-11-25T03:04:05Z")
     whole = moment.replace(microsecond=0)
     return _in_calendar(int(whole.timestamp()) * 1000 + moment.microsecond // 1000)
 
@@ -100,7 +100,7 @@ def parse_duration_s(text: str, bare: str = "s") -> float:
     plain = digits.isascii() and digits.replace(".", "", 1).isdecimal()
     number = float(digits) if plain else -1.0
     if unit not in _UNITS_S or not 0 <= number < 1e12:
-        raise ValueError(f"{text!r} is not a duration; write it as 30s, 10m, 24h or 7d")
+        raise ValueError(f"{text[:40]!r} is not a duration; write it as 30s, 10m, 24h or 7d")
     return number * _UNITS_S[unit]
 
 

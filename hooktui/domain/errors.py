@@ -25,8 +25,9 @@ class FieldError:
 
 
 def pointer(parts: Iterable[object]) -> str:
-    """Return the JSON pointer (RFC 6901) to a place in a body."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+    """Return the JSON pointer (RFC 6901) to a place in a body, without the end of a long name."""
+    names = (str(part)[:100] for part in parts)
+    return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
 
 
 class HooktuiError(Exception):

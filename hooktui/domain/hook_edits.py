@@ -198,7 +198,7 @@ def check_write_only(
     errors = [_readable(name) for name in headers if name.lower() not in hidden]
     if moved:
         target = _shown_origin(after.url)
-        errors += [_elsewhere(header_pointer(n), f"header {n!r}", target) for n in headers]
+        errors += [_elsewhere(header_pointer(n), f"header {n[:100]!r}", target) for n in headers]
         if before.basic_auth and after.basic_auth and not _gives_password(given):
             errors.append(_elsewhere("/basic_auth/password", "basic_auth.password", target))
     return errors
@@ -214,7 +214,7 @@ def warn_of_short_values(settings: HookSettings, given: Mapping[str, Any]) -> li
     """Return a warning for each given value that is too short to be masked in responses."""
     given_headers = _given_headers(given)
     short = [
-        f"the value of header {name!r}"
+        f"the value of header {name[:100]!r}"
         for name in settings.sensitive_headers
         if name.lower() in given_headers and len(settings.headers[name]) < SHORTEST_MASKED
     ]
@@ -231,7 +231,7 @@ def warn_of_short_values(settings: HookSettings, given: Mapping[str, Any]) -> li
 def _readable(name: str) -> FieldError:
     return FieldError(
         header_pointer(name),
-        f"the stored value of header {name!r} is write-only; give the value again to make the"
+        f"the stored value of header {name[:100]!r} is write-only; give the value again to make the"
         " header readable",
     )
 

@@ -107,7 +107,7 @@ def check_settings(
         known |= {name.lower() for name in stored.headers}
     for index, name in enumerate(settings.sensitive_headers):
         if name.lower() not in known:
-            wrong = f"{visible(name)!r} is not a header of this hook"
+            wrong = f"{visible(name, limit=100)!r} is not a header of this hook"
             errors.append(FieldError(f"/sensitive_headers/{index}", wrong))
     if errors:
         raise Refused.fields(errors)
@@ -155,21 +155,24 @@ def check_headers(
     for name, value in headers.items():
         lower = name.lower()
         folded = _FOLDED.sub("-", lower)
+        read_as = f"may be read as {folded[:100]!r}"
         wrong = None
         if not _TOKEN.fullmatch(name):
             wrong = "is not a header name"
         elif name not in stored and _is_ours(folded):
             wrong = "is set by hooktui or by the connection itself; choose another name"
             if folded != lower:
-                wrong = f"may be read as {folded!r}, which {wrong}"
+                wrong = f"{read_as}, which {wrong}"
         elif name not in stored and folded in _REPLACEABLE and folded != lower:
-            wrong = f"may be read as {folded!r}; write it so, or choose another name"
+            wrong = f"{read_as}; write it so, or choose another name"
         elif lower == "authorization" and basic_auth:
             wrong = "is already set by basic_auth; use one of the two"
         elif seen.get(folded) == lower:
             wrong = "is there twice (header names ignore case)"
         elif folded in seen and name not in stored:
-            wrong = f"may be read as {seen[folded]!r}, which is there too; choose another name"
+            wrong = (
+                f"may be read as {seen[folded][:100]!r}, which is there too; choose another name"
+            )
         elif not _VISIBLE.fullmatch(value):
             wrong = (
                 "has a value with characters other than visible ASCII, or with spaces at its ends"
@@ -213,7 +216,8 @@ def unmasked_headers(headers: Mapping[str, str], before: Mapping[str, str]) -> M
     for name, value in headers.items():
         if value == MASK and name.lower() not in stored:
             raise Refused.field(
-                header_pointer(name), f"header {name!r} is new; give its value instead of {MASK}"
+                header_pointer(name),
+                f"header {name[:100]!r} is new; give its value instead of {MASK}",
             )
     return {
         name: stored[name.lower()] if value == MASK else value for name, value in headers.items()

@@ -127,7 +127,9 @@ def decode(prefix: Prefix, text: str) -> int:
     """
     head, _, tail = text.partition("_")
     if head != prefix or len(tail) != _LENGTH:
-        raise ValueError(f"{text!r} is not an id of the form {prefix}_… with {_LENGTH} characters")
+        raise ValueError(
+            f"{text[:40]!r} is not an id of the form {prefix}_… with {_LENGTH} characters"
+        )
     identity = 0
     for letter in tail:
         value = _VALUES.get(letter)

@@ -238,7 +238,7 @@ def _parse_limit(text: str) -> _Limit:
     if word.strip() == _AUTO:
         return None, whole_number(most.strip()) if colon else None
     if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{text!r} is not auto, auto:N or a whole number")
+        raise ValueError(f"{text[:40]!r} is not auto, auto:N or a whole number")
     return whole_number(text), None
 
 
@@ -281,7 +281,7 @@ class OneOf:
         """Return what is wrong with a value, or None."""
         if value in self.values:
             return None
-        return f"unknown {self.noun} {value!r}; known: {', '.join(self.values)}"
+        return f"unknown {self.noun} {value[:40]!r}; known: {', '.join(self.values)}"
 
 
 @dataclass(frozen=True, slots=True)

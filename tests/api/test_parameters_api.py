@@ -202,3 +202,25 @@ def test_an_unknown_account_in_the_url_is_not_found(api):
         if answer.status_code != 404 or "424242" not in answer.json()["detail"]:
             wrong.append((method, path, answer.text))
     assert wrong == []
+
+
+# Red when a refusal repeats a name or a value to its end: 256 KiB came back twice.
+def test_a_refusal_cuts_long_names_and_values(api):
+    document = api.get("/openapi.json").json()
+    long, wrong = "y" * 5000, []
+    for path, calls in document["paths"].items():
+        url = re.sub(r"\{\w+\}", "1", path)
+        for method in calls.keys() & {"post", "patch"} - {path.startswith("/v1/events") and "post"}:
+            content = calls[method].get("requestBody", {}).get("content", {})
+            schema = content.get("application/json", {}).get("schema", {})
+            name = next(
+                (one["$ref"] for one in (schema, *schema.get("anyOf", ())) if "$ref" in one), ""
+            )
+            fields = document["components"]["schemas"].get(name.rpartition("/")[2], {})
+            for field in ("", *fields.get("properties", ())):
+                for value in (long, [long], {long: long}):
+                    body = {field: value} if field else {long: value}
+                    answer = api.request(method, url, json=body)
+                    if answer.status_code not in (404, 422) or len(answer.content) > 1500:
+                        wrong.append((path, field, answer.status_code, len(answer.content)))
+    assert wrong == []

@@ -56,6 +56,44 @@ def test_wrong_values_are_usage_errors(arguments):
         split_options(arguments)
 
 
+LONG = "y" * 5000
+_OF_WEBHOOK = [
+    "verify",
+    "--secret",
+    "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    "--webhook-signature=s",
+]
+_CREATE = ["hooks", "create", "--url", "https://e.example/", "--events", "job"]
+_LONG_VALUES = [
+    [LONG], ["hooks", LONG], ["status", LONG], ["status", f"--{LONG}"], ["emit", f"-{LONG}"],
+    ["--role", LONG], ["--account", LONG], ["--connect", f"http://{LONG}"],
+    ["--connect", f"https://h/{LONG}", "status"], ["hooks", "show", LONG],
+    ["hooks", "list", "--limit", LONG], ["hooks", "secret", "1", "--rotate", "--overlap", LONG],
+    *([*_CREATE, option, LONG] for option in (
+        "--header", "--retry-schedule", "--rate", "--max-in-flight", "--timeout", "--type",
+        "--signature-hash",
+    )),
+    ["replay", "run", "--since", LONG], ["replay", "rate", "rpl_0000000000000", LONG],
+    ["alerts", "snooze", "alr_0000000000000", "--for", LONG],
+    ["alerts", "snooze", "alr_0000000000000", "--for", "0" * 5000 + "1s"],
+    ["undelivered", "list", "--limit", LONG], ["purge", "--older-than", LONG],
+    ["tokens", "create", "t", "--role", "viewer", "--expires", LONG], ["demo", "--for", LONG],
+    ["listen", "--delay", LONG], ["listen", "--status", LONG], ["listen", "--port", "9" * 4000],
+    ["listen", "--secret", "s", "--tolerance", LONG], [*_OF_WEBHOOK, "--id=1", "--timestamp", LONG],
+    ["bench", "--case", LONG], ["bench", "--rounds", LONG], ["bench", "--events", "9" * 4000],
+    ["selftest", "--kill", "--rounds", "9" * 4000], ["completion", LONG],
+    ["serve", "--listen", LONG], ["serve", "--database", LONG],
+]  # fmt: skip
+
+
+# Red when a message repeats a wrong value to its end: what to do scrolls away.
+@pytest.mark.parametrize("arguments", _LONG_VALUES, ids=lambda given: " ".join(given)[:40])
+def test_a_long_value_is_cut_in_the_message(run, arguments):
+    result = run(*arguments)
+    assert result.code in (2, 5, 6), result.err
+    assert 20 < len(result.err) < 500
+
+
 # Red when the words of the list of commands replace what the function of a command says.
 def test_the_help_of_a_command_is_that_of_its_function(run):
     for command, words in (
