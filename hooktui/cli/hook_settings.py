@@ -236,6 +236,8 @@ def _headers(context: CommandContext, given: Sequence[str]) -> tuple[dict[str, s
             # Not the value: written as NAME: VALUE, as in other programs, it may be a secret.
             shown = text.partition(":")[0].partition(" ")[0]
             raise UsageError(f"--header {shown[:40]!r}: write it as NAME=VALUE")
+        if name.lower() in (n.lower() for n in headers):  # the first value would be lost
+            raise UsageError(f"--header {name[:40]!r} is there twice; give it once")
         headers[name] = context.secret_value("--header", value)
         if headers[name] != value:
             sensitive.append(name)

@@ -83,6 +83,7 @@ USAGE = {
     "a rate of a replay with an exponent": ("replay", "rate", "rpl_1", "1e1"),
     "an endless rate": ("hooks", "edit", "1", "--rate", "inf"),
     "header": ("hooks", "edit", "1", "--header", "no equals"),
+    "header, twice": ("hooks", "edit", "1", "--header", "X-A=1", "--header", "x-a=2"),
     "basic auth": ("hooks", "edit", "1", "--basic-auth", "nobody"),
     "nothing to edit": ("hooks", "edit", "1"),
     "unreadable file": ("emit", "job.failed", "/nonexistent"),
