@@ -31,6 +31,7 @@ from hooktui.domain.roles import restricted
 from hooktui.domain.text import cut, visible
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
     from cyclopts import App, CycloptsError
 
 COMMANDS = (
@@ -125,6 +126,16 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
     return code
 
 
+class _Messages(io.FileIO):
+    """Standard error: a message that cannot be written must not fail what it is about."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:  # such as a full disk, or a program that reads no more
+            return memoryview(data).nbytes
+
+
 def _prepare_streams() -> None:
     """Replace closed streams by /dev/null; have a terminal without UTF-8 show escapes.
 
@@ -137,8 +148,10 @@ def _prepare_streams() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
         elif mode == "w" and hasattr(stream, "reconfigure"):
             own = stream is getattr(sys, f"__{name}__")  # not one that catches output for a test
-            if own and isinstance(stream.buffer, io.RawIOBase):
-                buffer = open(stream.fileno(), "wb", closefd=False)  # noqa: SIM115
+            lossy = own and name == "stderr" and not stream.isatty()
+            if lossy or (own and isinstance(stream.buffer, io.RawIOBase)):
+                raw = (_Messages if lossy else io.FileIO)(stream.fileno(), "wb", closefd=False)
+                buffer = io.BufferedWriter(raw)
                 stream = io.TextIOWrapper(buffer, stream.encoding, line_buffering=True)
                 setattr(sys, name, stream)
                 setattr(sys, f"__{name}__", stream)
@@ -176,10 +189,20 @@ def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def _report_os_error(error: OSError, environ: Mapping[str, str], *, as_json: bool) -> int:
     """Report an error of the system: that the output cannot be written, or a bug."""
-    if error.errno not in _OUTPUT_FULL or error.filename is not None:
+    full = error.errno in _OUTPUT_FULL and error.filename is None
+    if not full and _is_writable():
         return _report_bug(error, environ, as_json=as_json)
     _silence_stdout()  # else Python tries to write the rest at its end, and prints a traceback
     return report(Failed(f"cannot write the output: {error.strerror}"), as_json=as_json)
+
+
+def _is_writable() -> bool:
+    """Return whether what was written to standard output can be, too."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return False
+    return True
 
 
 def _report_bug(error: Exception, environ: Mapping[str, str], *, as_json: bool) -> int:

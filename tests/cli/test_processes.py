@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.installation import PYTHON
-from tests.support.scripted_server import HOOK, Answer, answer, page
+from tests.support.scripted_server import HOOK, Answer, answer, page, problem
 
 HEAVY = ("textual", "sqlmodel", "sqlalchemy", "fastapi", "httpx", "pydantic", "starlette")
 ACCEPTED = {"id": "evt_1", "type": "job.failed", "account": 1, "deliveries": 1, "skipped": 0,
@@ -109,6 +109,38 @@ def test_a_full_disk_behind_the_output_is_one_line(environ, server, arguments):
     assert ended.returncode == 1
     assert b"cannot write the output: No space left on device" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+
+
+# Red when any other output that cannot be written is an internal error, told twice, and exit 120.
+def test_an_output_that_is_not_writable_is_one_line(environ, server):
+    server.will(page(HOOK))
+    with Path(os.devnull).open("rb") as not_writable:
+        ended = subprocess.run(
+            [sys.executable, "-m", "hooktui", "hooks", "list"],
+            env={**os.environ, **environ}, stdout=not_writable, stderr=subprocess.PIPE,
+        )  # fmt: skip
+    assert ended.returncode == 1
+    assert ended.stderr == b"hooktui: cannot write the output: Bad file descriptor\n"
+
+
+# Red when a message that cannot be written fails the command: the event is accepted, and an error
+# has its own exit code.
+@pytest.mark.parametrize(
+    ("arguments", "response", "code"),
+    [
+        (("emit", "job.failed"), answer(ACCEPTED | {"deliveries": 0}, 202), 0),
+        (("hooks", "show", "1"), problem(404, "gone"), 3),
+    ],
+)
+def test_messages_that_cannot_be_written_change_nothing(environ, server, arguments, response, code):
+    server.will(response)
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "hooktui", *arguments],
+            env={**os.environ, **environ}, input=b"{}", stdout=subprocess.PIPE, stderr=full,
+        )  # fmt: skip
+    assert ended.returncode == code
+    assert ended.stdout == (b"evt_1\n" if code == 0 else b"")
 
 
 INTERRUPTED_ALL_THE_TIME = """
