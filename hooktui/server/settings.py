@@ -272,6 +272,10 @@ def _read(config: Path) -> dict[str, object]:
     try:
         content = tomllib.loads(config.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        for path in (config, *config.parents):
+            if path.is_symlink() and not path.exists():  # such as of a disk that is not mounted
+                wrong = f"{path} is a symbolic link to {path.readlink()}, which does not exist"
+                raise BadSettings(f"cannot read {config}: {wrong}") from None
         return {}
     except (OSError, ValueError, RecursionError) as error:
         why = error.strerror if isinstance(error, OSError) else error

@@ -110,6 +110,15 @@ def test_an_error_of_the_file_names_file_and_key(config, text, message):
     assert "\n" not in caught.value.detail
 
 
+# Red when a link without a target counts as no file: the server starts with another database.
+@pytest.mark.parametrize("linked", ["file", "folder"])
+def test_a_broken_link_is_not_taken_for_no_settings(tmp_path, linked):
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "not mounted")
+    with pytest.raises(BadSettings, match=r"link is a symbolic link to .*not mounted, which does"):
+        load(link if linked == "file" else link / "config.toml", {})
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
