@@ -164,6 +164,7 @@ def _report(context: CommandContext, checks: list[SignatureCheck], *, age_checke
 
 
 DEFAULT_PORT = 9900
+_MAX_DELAY_S = 86_400.0
 
 
 def listen(
@@ -189,6 +190,9 @@ def listen(
         raise UsageError(f"--port {cut(str(port), 40)}: a port is 0 to 65535")
     if not 200 <= status <= 599:
         raise UsageError(f"--status {cut(str(status), 40)}: a status is 200 to 599")
+    delay_s = duration_s("--delay", delay)
+    if delay_s > _MAX_DELAY_S:
+        raise UsageError(f"--delay must be at most 24h, not {cut(delay, 40)}")
     verification = None
     if secret is not None:
         key = _ascii_secret(context, secret)
@@ -198,7 +202,7 @@ def listen(
     elif tolerance is not None:
         raise UsageError("--tolerance needs --secret: only what is signed has an age")
     try:
-        receiver = VerifyingReceiver(port, verification, status, duration_s("--delay", delay))
+        receiver = VerifyingReceiver(port, verification, status, delay_s)
     except OSError as error:
         raise Failed(f"cannot listen on port {port}: {error.strerror}; try --port 0") from error
     with receiver:

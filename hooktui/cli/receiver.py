@@ -1,7 +1,7 @@
 """A small HTTP receiver on loopback that verifies signatures.
 
-Its resources are bounded: 1 MiB for a body, 30 s for a request. Senders wait while requests queue
-to be shown.
+Its resources are bounded: 1 MiB for a body, 30 s without a byte of a request. Senders wait while
+requests queue to be shown.
 """
 
 from __future__ import annotations
@@ -219,14 +219,27 @@ class _Request(BaseHTTPRequestHandler):
         digits = length.isascii() and length.isdigit() and len(length) <= 15
         if not digits or int(length) > MAX_BODY_BYTES:
             return None
-        return self.rfile.read(int(length))
+        return self._read(int(length))
+
+    def _read(self, size: int) -> bytes:
+        """Return so many bytes; a request that its sender broke off is not shown.
+
+        Raises:
+            ConnectionError: it ends earlier.
+        """
+        content = self.rfile.read(size)
+        if len(content) < size:
+            raise ConnectionError("the sender broke off the request")
+        return content
 
     def _chunks(self) -> bytes | None:
         body = b""
         while True:
-            line = self.rfile.readline(1000).partition(b";")[0].strip()
+            line = self.rfile.readline(1000)
+            if not line.endswith(b"\n"):
+                raise ConnectionError("the sender broke off the request")
             try:
-                size = int(line, 16)
+                size = int(line.partition(b";")[0].strip(), 16)
             except ValueError:
                 return None
             if size < 0 or len(body) + size > MAX_BODY_BYTES:
@@ -235,7 +248,7 @@ class _Request(BaseHTTPRequestHandler):
                 while self.rfile.readline(1000).strip():
                     pass
                 return body
-            body += self.rfile.read(size)
+            body += self._read(size)
             self.rfile.readline(10)
 
     def version_string(self) -> str:

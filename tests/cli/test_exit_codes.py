@@ -104,6 +104,7 @@ USAGE = {
     "expiry": ("tokens", "create", "ci", "--role", "viewer", "--expires", "never"),
     "port": ("listen", "--port", "70000"),
     "status": ("listen", "--status", "99"),
+    "a delay without end": ("listen", "--delay", "9999999999d"),
     "hash": ("verify", "--secret", "s", "--signature", "x", "--hash", "md5"),
     "shell": ("completion", "tcsh"),
     "console without a terminal": (),

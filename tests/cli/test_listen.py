@@ -134,6 +134,20 @@ def test_an_endless_body_is_refused_and_shown_without_it(start, length):
     assert json.loads(listener.out[0])["body"] == ""
 
 
+# Red when what has come of a body is shown as the request, answered with 200.
+def test_a_request_that_is_broken_off_is_not_shown(start):
+    listener = start("listen", "--port", "0", "--json")
+    port = port_of(listener)
+    for head in (b"Content-Length: 9", b"Transfer-Encoding: chunked"):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            connection.sendall(b"POST / HTTP/1.1\r\n%b\r\n\r\n5\r\nab" % head)
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(100) == b""
+    assert post(port, {}, b"whole") == 200
+    listener.wait_for(lambda: listener.out)
+    assert json.loads(listener.out[0])["body"] == "whole"
+
+
 def test_a_chunked_body_is_read(start):
     listener = start("listen", "--port", "0", "--json")
     assert post(port_of(listener), {}, iter([b"ab", b"cd"])) == 200
