@@ -9,8 +9,9 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hooktui.domain.errors import MAX_ERRORS, FieldError, Refused
 from hooktui.domain.wire.events import Catalogue, EventGroup, EventType
@@ -212,10 +213,23 @@ def load(path: Path) -> Catalogue:
             f"event catalogue {path}: each [[group]] needs id, name and [[group.type]] tables with "
             f"id, name and description ({what})"
         ) from error
-    wrong = _flaw(groups)
+    wrong = _unknown_key(data) or _flaw(groups)
     if wrong:
         raise Refused(f"event catalogue {path}: {wrong}")
     return Catalogue(groups=groups)
+
+
+def _unknown_key(data: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the keys of a file that has all that are needed, or None."""
+    types = [one for group in data["group"] for one in group["type"]]
+    for tables, known in (
+        ([data], ("group",)),
+        (data["group"], ("id", "name", "type")),
+        (types, ("id", "name", "description")),
+    ):
+        for name in (name for table in tables for name in table if name not in known):
+            return f"unknown key {name[:40]!r}; known: {', '.join(known)}"
+    return None
 
 
 def _flaw(groups: Iterable[EventGroup]) -> str | None:

@@ -162,6 +162,10 @@ def test_any_product_can_bring_its_own_catalogue(tmp_path: Path) -> None:
         (TOML.replace('"The invoice was paid."', "2026-11-27"), "write a text"),
         (TOML.replace('"The invoice was paid."', '" "'), "write a text"),
         (TOML.replace("invoice.paid", "invoice\\u001b.paid"), "not of the form"),
+        # Red when unknown keys are passed over: the types of a misspelt table are not there.
+        (TOML + "[[groop]]", "unknown key 'groop'; known: group"),
+        (TOML + "[[group.tpye]]", "unknown key 'tpye'; known: id, name, type"),
+        (TOML + "descripton = 'x'", "unknown key 'descripton'; known: id, name, description"),
     ],
 )
 def test_a_bad_catalogue_is_refused_with_what_is_wrong(
