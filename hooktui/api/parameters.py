@@ -120,8 +120,12 @@ async def refuse_unread(request: Request) -> None:
         refuse_unknown(request.query_params, {field.alias for field in fields})
         once = [field.alias for field in fields if not _is_list(field.field_info.annotation)]
         refuse_repeated(request.query_params.multi_items(), once)
-    if request.method == "POST" and route.body_field is None:
-        _refuse_body(await request.body())
+    if request.method == "POST":
+        body = await request.body()
+        if route.body_field is None:
+            _refuse_body(body)
+        elif body.strip() == b"null":  # FastAPI takes it for no body where that is optional
+            raise Refused.field("", "the body must be a JSON object")
 
 
 def make_router(tag: str) -> APIRouter:

@@ -54,6 +54,20 @@ def test_a_name_that_a_body_repeats_is_refused(api, method, path, body, pointers
     assert "send it once" in answer.json()["detail"]
 
 
+# Red when `null` counts as no body where a body is optional: it rotates the secret.
+def test_null_is_never_a_body(api):
+    id_of = {"delivery": "dlv_0000000000001", "replay": "rpl_0000000000001",
+             "alert": "alr_0000000000001"}  # fmt: skip
+    wrong, calls = [], api.get("/openapi.json").json()["paths"].items()
+    for path, method in [(path, m) for path, ms in calls for m in ms.keys() & {"post", "patch"}]:
+        if not path.startswith("/v1/events"):
+            url = re.sub(r"\{(\w+)\}", lambda found: id_of.get(found[1], "1"), path)
+            answer = api.request(method, url, content=b" null")
+            if (answer.status_code, answer.json()["title"]) != (422, "Refused input"):
+                wrong.append((path, answer.status_code))
+    assert wrong == []
+
+
 def test_who_watches_a_server_may_add_what_keeps_a_cache_away(api):
     assert api.get("/healthz?t=1").status_code == 200
 
