@@ -81,7 +81,12 @@ def test_a_plan_changes_nothing_and_run_sends_what_it_counted(
     planned = plan(api, account, hooks="all")
     assert planned["total"] == 30
     assert planned["selection"]["hooks"] == [hook]
-    assert planned["selection"]["until"]
+    # Red when a time to come is kept: the replay shows it, and sends nothing that comes later.
+    later = plan(api, account, hooks="all", until="2999-01-01T00:00:00Z")
+    assert planned["selection"]["until"] <= later["selection"]["until"] < "2999"
+    both = {"hooks": "all", "since": "2998-01-01T00:00:00Z", "until": "2999-01-01T00:00:00Z"}
+    refused = api.post(f"/v1/replays/plan?account={account}", json={"selection": both})
+    assert refused.json()["errors"][0]["pointer"] == "/selection/since"
     assert (planned["complete"], planned["next"], planned["duplicates"]) == (True, None, 0)
     assert api.get(f"/v1/feed?account={account}&from_end=true").json()["next"] == before
     again = plan(api, account, **planned["selection"])

@@ -30,7 +30,7 @@ from hooktui.api.parameters import (
 from hooktui.api.responses import describe_value, respond
 from hooktui.api.service import Service, check_account, read, read_in, service_of, write_in
 from hooktui.domain.clock import DAY_MS, to_rfc3339
-from hooktui.domain.errors import NotFound
+from hooktui.domain.errors import NotFound, Refused
 from hooktui.domain.hook_failures import waits_for
 from hooktui.domain.ids import AccountId, HookId, time_of
 from hooktui.domain.live_hook import LiveHook
@@ -100,14 +100,17 @@ class SelectionBody(RequestBody):
     include_ordered: bool = False
 
     def checked(self, now_ms: int) -> PairSelection:
-        """Return the checked selection.
+        """Return the checked selection, which has no later events than those of now.
 
         Raises:
             Refused: names each bad field.
         """
         fields = self.model_dump()
         hooks = "all" if isinstance(self.hooks, str) else tuple(self.hooks)
-        return check_selection(ReplaySelection(**fields | {"hooks": hooks}), now_ms)
+        selected = check_selection(ReplaySelection(**fields | {"hooks": hooks}), now_ms)
+        if selected.since_ms is not None and selected.since_ms > now_ms:
+            raise Refused.field("/selection/since", "since is in the future")
+        return replace(selected, until_ms=min(selected.until_ms, now_ms))
 
 
 class PlanBody(RequestBody):
