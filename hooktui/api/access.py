@@ -37,8 +37,8 @@ class Rule:
 
     @property
     def has_body(self) -> bool:
-        """Whether requests may have a body."""
-        return self.method in ("POST", "PATCH")
+        """Whether a body of its requests is read; that of a deletion may have no fields."""
+        return self.method in ("POST", "PATCH", "DELETE")
 
 
 RULES: Final = (

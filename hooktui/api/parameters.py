@@ -120,7 +120,7 @@ async def refuse_unread(request: Request) -> None:
         refuse_unknown(request.query_params, {field.alias for field in fields})
         once = [field.alias for field in fields if not _is_list(field.field_info.annotation)]
         refuse_repeated(request.query_params.multi_items(), once)
-    if request.method == "POST":
+    if request.method in ("POST", "DELETE"):
         body = await request.body()
         if route.body_field is None:
             _refuse_body(body)

@@ -54,6 +54,16 @@ def test_a_name_that_a_body_repeats_is_refused(api, method, path, body, pointers
     assert "send it once" in answer.json()["detail"]
 
 
+# Red when a deletion does not look at its body: `version` is a condition of a change.
+@pytest.mark.parametrize(
+    ("body", "status"), [(b'{"version":1}', 422), (b'{"a":', 400), (b"{}", 404)]
+)
+def test_a_deletion_takes_no_fields(api, body, status):
+    for path in ("/v1/hooks/999", "/v1/tokens/999"):
+        answer = api.request("DELETE", path, content=body)
+        assert answer.status_code == status, answer.text
+
+
 # Red when `null` counts as no body where a body is optional: it rotates the secret.
 def test_null_is_never_a_body(api):
     id_of = {"delivery": "dlv_0000000000001", "replay": "rpl_0000000000001",
