@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Awaitable, Generator, Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import ClientDisconnect
@@ -15,6 +16,7 @@ from starlette.types import Message, Receive, Scope
 from hooktui.api.responses import TooSlow
 from hooktui.domain import json_text
 from hooktui.domain.errors import (
+    MAX_ERRORS,
     FieldError,
     Malformed,
     Refused,
@@ -228,7 +230,7 @@ class _Pairs(list[tuple[str, object]]):
 def _check_names(body: bytes) -> None:
     """Refuse repeated names: one of their values would be lost."""
     content = json.loads(body, parse_int=str, parse_float=str, object_pairs_hook=_Pairs)
-    errors = list(_repeated_names(content, []))
+    errors = list(islice(_repeated_names(content, []), MAX_ERRORS + 1))
     if errors:
         raise Refused.fields(errors)
 

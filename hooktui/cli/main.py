@@ -197,7 +197,7 @@ def _report_os_error(error: OSError, environ: Mapping[str, str], *, as_json: boo
 
 
 def _is_writable() -> bool:
-    """Return whether what was written to standard output can be, too."""
+    """Return whether the rest of the output can be written to standard output."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -220,15 +220,16 @@ def load(path: Path) -> Catalogue:
 
 
 def _unknown_key(data: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the keys of a file that has all that are needed, or None."""
+    """Return what is wrong with the first unknown key of a complete file, or None."""
     types = [one for group in data["group"] for one in group["type"]]
     for tables, known in (
         ([data], ("group",)),
         (data["group"], ("id", "name", "type")),
         (types, ("id", "name", "description")),
     ):
-        for name in (name for table in tables for name in table if name not in known):
-            return f"unknown key {name[:40]!r}; known: {', '.join(known)}"
+        unknown = next((name for table in tables for name in table if name not in known), None)
+        if unknown is not None:
+            return f"unknown key {unknown[:40]!r}; known: {', '.join(known)}"
     return None
 
 

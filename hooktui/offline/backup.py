@@ -52,7 +52,9 @@ def there_already(target: Path) -> bool:
         raise Refused(f"{target} is not a regular file; give another name, or - for stdout")
     if target.with_name(f"{target.name}-wal").exists():
         raise Refused(f"{target} is a database in use; give another name, or - for stdout")
-    with target.open("rb") as file:
+    # Another user may replace it by a pipe meanwhile.
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(target, flags), "rb") as file:
         head = file.read(len(SQLITE_BEGIN))
     if head not in (b"", SQLITE_BEGIN):  # such as the key file, which no backup contains
         raise Refused(f"{target} is not a backup; give another name, or remove it first")
