@@ -14,7 +14,6 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -104,7 +103,8 @@ _TICKS_A_SECOND = 10  # of uvicorn
 class Listener(uvicorn.Server):
     """One listening socket and its server.
 
-    ``listening`` is a bound socket; ``limiter`` and ``unsent`` are those of all listeners.
+    ``listening`` is a bound socket; ``limiter`` and ``unsent`` are those of all listeners; ``tls``
+    returns the context of the next handshake.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Listener(uvicorn.Server):
         listening: socket.socket,
         limiter: ConnectionLimiter,
         unsent: UnsentResponses,
-        tls: tuple[Path, Path] | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
         config = uvicorn.Config(
             app,
@@ -129,16 +129,13 @@ class Listener(uvicorn.Server):
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=int(STOP_REQUESTS_S),
             backlog=BACKLOG,
-            ssl_certfile=tls[0] if tls else None,
-            ssl_keyfile=tls[1] if tls else None,
         )
         config.load()
-        if config.ssl is not None:
-            config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
         super().__init__(config)
         self.socket = listening
         self._limiter = limiter
         self._unsent = unsent
+        self._tls = tls
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -168,9 +165,9 @@ class Listener(uvicorn.Server):
         self.started = True
 
     def _make(self) -> asyncio.Protocol:
-        if self.config.ssl is None:
+        if self._tls is None:
             return self._make_connection()
-        return TlsHandshake(self._make_connection, self.config.ssl, self._limiter)
+        return TlsHandshake(self._make_connection, self._tls(), self._limiter)
 
     def _make_connection(self, slot: ConnectionSlot | None = None) -> ClientConnection:
         return ClientConnection(

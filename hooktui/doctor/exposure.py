@@ -10,26 +10,48 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from hooktui.doctor.rules import assess_database_tls, assess_networks, assess_tls_key
+from hooktui.domain.clock import now_ms
+from hooktui.domain.diagnosis_tls import assess_own_certificate
 from hooktui.domain.errors import Refused
 from hooktui.domain.wire.diagnosis import Check
 
 
 def check_exposure(
     networks: Sequence[IPv4Network | IPv6Network],
-    tls_key: Path | None,
+    tls_files: tuple[Path, Path] | None,
     database_url: str | None,
     environ: Mapping[str, str],
+    tls_fault: str | None = None,
 ) -> Iterator[Check]:
-    """Check the settings of a server for risks: allowed networks, TLS key, database address.
+    """Check the settings of a server for risks: allowed networks, TLS files, database address.
 
     ``environ`` is the server's: the driver of PostgreSQL reads ``PGHOST`` and ``PGSSLMODE``.
+    ``tls_fault`` says why a running server does not use the files.
     """
     yield assess_networks(networks)
-    if tls_key is not None:
-        yield _check_key(tls_key)
+    if tls_files is not None:
+        certificate, key = tls_files
+        yield _check_certificate(certificate, tls_fault)
+        yield _check_key(key)
     if database_url and not database_url.startswith("sqlite:"):
         with contextlib.suppress(Refused, ValueError):
             yield assess_database_tls(*_hosts_and_sslmode(database_url, environ))
+
+
+def _check_certificate(file: Path, fault: str | None) -> Check:
+    if fault is not None:
+        advice = "correct the files; the server looks at them every minute"
+        return Check("certificate", "fail", f"the old one is still in use: {fault}", advice)
+    from cryptography import x509  # takes a tenth of a second
+
+    try:
+        first = x509.load_pem_x509_certificates(file.read_bytes())[0]
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it holds no valid certificate"
+        return Check("certificate", "fail", f"{file}: {why}", "correct the file, or tls_cert")
+    lifetime = (first.not_valid_before_utc, first.not_valid_after_utc)
+    begin_ms, end_ms = (int(moment.timestamp()) * 1000 for moment in lifetime)
+    return assess_own_certificate(str(file), begin_ms, end_ms, now_ms())
 
 
 def _check_key(file: Path) -> Check:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
 from hooktui.domain.addresses import ParsedUrl
-from hooktui.domain.clock import DAY_MS, from_rfc3339
+from hooktui.domain.clock import DAY_MS, from_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.text import counted, cut
 from hooktui.domain.wire.diagnosis import Certificate, Check, ConnectionFindings, TlsFinding
@@ -56,12 +57,27 @@ def assess_certificate(tls: TlsFinding, host: str, hook: int, now_ms: int) -> Ch
     if shown is None:
         return Check("certificate", "ok", f"trusted for {host}")
     value = f"trusted for {host}, by {cut(shown.issuer, _LONGEST)}, {_for_days(shown.days_left)}"
-    if _ends_soon(shown, now_ms):
+    if _ends_soon(from_rfc3339(shown.not_before), from_rfc3339(shown.not_after), now_ms):
         said = f"the certificate of {host} expires {_in_days(shown.days_left)}"
         advice = "renew it at the receiver, and check its automatic renewal"
         return Check("certificate", "warn", said, advice)
     advice = "" if tls.demanded else f"verify it: hooktui hooks edit {hook} --verify-tls"
     return Check("certificate", "ok", value, advice)
+
+
+def assess_own_certificate(file: str, begin_ms: int, end_ms: int, now_ms: int) -> Check:
+    """Assess how long the certificate is valid that the API uses on TCP."""
+    days = math.floor((end_ms - now_ms) / DAY_MS)
+    advice = "renew it; the server loads the new one within a minute"
+    if now_ms < begin_ms:
+        value = f"{file} is valid only from {to_rfc3339(begin_ms)[:10]} on"
+        return Check("certificate", "fail", value, "check the clock of this machine (timedatectl)")
+    if end_ms <= now_ms:
+        value = f"{file} expired {_days_ago(days)}, on {to_rfc3339(end_ms)[:10]}"
+        return Check("certificate", "fail", value, advice)
+    state = "warn" if _ends_soon(begin_ms, end_ms, now_ms) else "ok"
+    value = f"{file} expires {_in_days(days)}"
+    return Check("certificate", state, value, advice if state == "warn" else "")
 
 
 def _not_verified(tls: TlsFinding, host: str, hook: int) -> tuple[str, str]:
@@ -116,16 +132,19 @@ def _also(tls: TlsFinding, shown: Certificate) -> str:
 def _expired(chain: Sequence[Certificate], host: str) -> tuple[str, str]:
     ended = next((certificate for certificate in chain if certificate.days_left < 0), chain[0])
     whose = "" if ended is chain[0] else f" (that of {cut(ended.subject, _LONGEST)}, above it)"
-    days = -ended.days_left - 1  # whole days, not dates
-    ago = "less than a day ago" if days < 1 else f"{counted(days, 'day')} ago"
+    ago = _days_ago(ended.days_left)
     return (
         f"the certificate of {host}{whose} expired {ago}, on {ended.not_after[:10]}",
         "renew it at the receiver, and automate the renewal (ACME)",
     )
 
 
-def _ends_soon(shown: Certificate, now_ms: int) -> bool:
-    begin_ms, end_ms = from_rfc3339(shown.not_before), from_rfc3339(shown.not_after)
+def _days_ago(days_left: int) -> str:
+    days = -days_left - 1  # whole days, not dates
+    return "less than a day ago" if days < 1 else f"{counted(days, 'day')} ago"
+
+
+def _ends_soon(begin_ms: int, end_ms: int, now_ms: int) -> bool:
     soon_ms = min(_SOON_DAYS * DAY_MS, (end_ms - begin_ms) * _SOON_SHARE)
     return end_ms - now_ms < soon_ms
 

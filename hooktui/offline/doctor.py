@@ -105,7 +105,7 @@ def _without_server(environ: Mapping[str, str], error: NoServer | Unavailable) -
     except (BadSettings, Refused) as bad:
         return [Check("settings", "fail", bad.detail, "correct them; no server can start")]
     exposed = list(
-        check_exposure(settings.allow_networks, settings.tls_key, settings.database_url, environ)
+        check_exposure(settings.allow_networks, settings.tls_files, settings.database_url, environ)
     )
     reserve = settings.reserve_mb << 20
     holder = _holder(where.database.with_name("hooktui.lock"))

@@ -26,6 +26,7 @@ from hooktui.domain.paths import POSTGRES_LEASE, InstallPaths, sqlite_file
 from hooktui.domain.wire.events import Catalogue
 from hooktui.domain.wire.server import RetentionDays
 from hooktui.homes import correct_modes, make_home, refuse_unsafe
+from hooktui.server.listeners import TlsFiles
 from hooktui.server.settings import BadSettings, Settings
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ def service_of(
     resolver: Resolver,
     transport: Transport,
     files: FileBudget,
+    tls: TlsFiles | None,
 ) -> Service:
     """Return the dependencies of the API."""
     from hooktui.api.connection_limiter import ConnectionLimiter
@@ -238,14 +240,17 @@ def service_of(
         ),
         auto_in_flight_max=settings.auto_in_flight_max,
         files_limit=files.limit,
-        check=_with_engine(_local_checks(where, settings, store), engine, settings),
+        check=_with_engine(_local_checks(where, settings, store), engine, settings, tls),
         key_file=where.key_file,
         probe=ReceiverProbe(transport.dialer, at_once=files.diagnoses, shortages=engine.shortages),
     )
 
 
 def _with_engine(
-    local_checks: Callable[[], Awaitable[Sequence[Check]]], engine: Engine, settings: Settings
+    local_checks: Callable[[], Awaitable[Sequence[Check]]],
+    engine: Engine,
+    settings: Settings,
+    tls: TlsFiles | None,
 ) -> Callable[[], Awaitable[Sequence[Check]]]:
     """Return a check of the installation and of the engine's shortages."""
     from hooktui.doctor.exposure import check_exposure
@@ -266,7 +271,11 @@ def _with_engine(
         return [
             *checks,
             *check_exposure(
-                settings.allow_networks, settings.tls_key, settings.database_url, os.environ
+                settings.allow_networks,
+                settings.tls_files,
+                settings.database_url,
+                os.environ,
+                None if tls is None else tls.fault,
             ),
             assess_outbound(
                 load.outbound, load.most_outbound, settings.max_outbound, short=load.short

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import ssl
@@ -18,22 +19,69 @@ from hooktui.domain.paths import InstallPaths
 from hooktui.domain.text import tls_reason
 from hooktui.server.settings import BadSettings, Settings, split_listen
 
+_log = logging.getLogger(__package__)
+
 SOCKET_MODE = 0o660
 """The owner and its group may connect; the kernel's credentials decide on their roles."""
 
 
-def tls(settings: Settings) -> tuple[Path, Path] | None:
-    """Return certificate and key of the TCP listeners after loading them; None without TLS.
+class TlsFiles:
+    """Certificate and private key of the TCP listeners, loaded again once they are renewed.
+
+    Attributes:
+        context: for the next handshake.
+        fault: why the files in their present state are not used; None if they are.
+    """
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        """Load them.
+
+        Raises:
+            BadSettings: they cannot be used.
+        """
+        self._files = (certificate, key)
+        self._contents = [_content(file) for file in self._files]
+        self.context = _load(certificate, key)
+        self.fault: str | None = None
+
+    def look(self) -> None:
+        """Load them if their content has changed; keep the old ones if the new cannot be used."""
+        contents = [_content(file) for file in self._files]
+        if contents == self._contents:
+            return
+        self._contents = contents
+        try:
+            self.context = _load(*self._files)
+        except BadSettings as bad:
+            self.fault = bad.detail
+            _log.error("the old certificate is still in use: %s", bad.detail)
+        else:
+            self.fault = None
+            _log.info("loaded the renewed certificate %s", self._files[0])
+
+
+def tls(settings: Settings) -> TlsFiles | None:
+    """Return certificate and key of the TCP listeners; None without TLS.
 
     Raises:
         BadSettings: they cannot be used.
     """
-    if settings.tls_cert is None or settings.tls_key is None:
-        return None
-    certificate, key = settings.tls_cert, settings.tls_key
+    return None if settings.tls_files is None else TlsFiles(*settings.tls_files)
+
+
+def _content(file: Path) -> bytes | str:
+    """Return the content of a file, or why it cannot be read."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        return str(error.strerror)
+
+
+def _load(certificate: Path, key: Path) -> ssl.SSLContext:
     _check_pem(certificate, "certificate", b"CERTIFICATE-----")
     _check_pem(key, "private key", b"PRIVATE KEY-----")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         # Without a password OpenSSL asks the terminal for that of an encrypted key.
         context.load_cert_chain(certificate, key, password="")
@@ -46,14 +94,13 @@ def tls(settings: Settings) -> tuple[Path, Path] | None:
         elif why == "PEM lib":
             why = "one of them is incomplete or damaged; copy both again"
         raise BadSettings(f"cannot use {certificate} with {key} for TLS: {why}") from None
-    return certificate, key
+    return context
 
 
 def _check_pem(file: Path, expected: str, mark: bytes) -> None:
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise BadSettings(f"cannot read {file}: {error.strerror}") from None
+    content = _content(file)
+    if isinstance(content, str):
+        raise BadSettings(f"cannot read {file}: {content}")
     if mark not in content:
         raise BadSettings(f"{file} holds no {expected} in PEM format")
 

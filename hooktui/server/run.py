@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__package__)
 
 _TRAIL_EVERY_S = 24 * 3600.0
+_CERTIFICATE_EVERY_S = 60.0
 _COLLECT_AFTER = 50_000  # objects: at most some megabytes of uncollected cycles
 
 
@@ -134,6 +135,9 @@ async def run(
         _log_refused_connections(engine, transport)
         watching = asyncio.create_task(watch_trail(store), name="audit trail")
         stack.callback(watching.cancel)
+        if tls is not None:
+            renewing = asyncio.create_task(watch_certificate(tls), name="certificate")
+            stack.callback(renewing.cancel)
         notifier = notifier or Notifier()
         notifying = _notifying(notifier, store, engine)
         stack.callback(notifying.cancel)  # still notified during the shutdown
@@ -153,7 +157,7 @@ async def run(
         # In a thread: the engine is already running, and this import takes most of a second.
         await asyncio.to_thread(importlib.import_module, "hooktui.api.app")
         service = service_of(
-            settings, where, store, engine, replays, catalogue, resolver, transport, files
+            settings, where, store, engine, replays, catalogue, resolver, transport, files, tls
         )
         service.stopping = stopping
         api += _listeners_of(service, unix, tcp, tls)
@@ -201,20 +205,32 @@ async def watch_trail(store: Store) -> None:
     await repeat("reading the audit trail", log_state, 0, _TRAIL_EVERY_S)
 
 
+async def watch_certificate(tls: listeners.TlsFiles) -> None:
+    """Use a renewed certificate for new connections, a minute after its files were replaced."""
+    from hooktui.store.base import repeat
+
+    async def look() -> None:
+        tls.look()
+
+    every_s = _CERTIFICATE_EVERY_S
+    await repeat("looking at the certificate", look, every_s, every_s)
+
+
 def _listeners_of(
     service: Service,
     unix: socket.socket,
     tcp: Sequence[socket.socket],
-    tls: tuple[Path, Path] | None,
+    tls: listeners.TlsFiles | None,
 ) -> list[Listener]:
     from hooktui.api.app import make_app
     from hooktui.api.listener import Listener
 
     app = make_app(service)
     connections = (service.connections, service.unsent)
+    context = None if tls is None else lambda: tls.context
     return [
         Listener(app, unix, *connections),
-        *(Listener(app, listening, *connections, tls) for listening in tcp),
+        *(Listener(app, listening, *connections, context) for listening in tcp),
     ]
 
 
@@ -270,7 +286,7 @@ def _warn_of_risks(settings: Settings, where: InstallPaths) -> None:
     """Log risks of the settings; ``doctor`` shows the same at any time."""
     from hooktui.doctor.exposure import check_exposure
 
-    given = (settings.allow_networks, settings.tls_key, settings.database_url)
+    given = (settings.allow_networks, settings.tls_files, settings.database_url)
     checks = list(check_exposure(*given, os.environ))
     if settings.postgres_url is not None:
         from hooktui.doctor.postgres import check_unused_database

@@ -204,6 +204,13 @@ class Settings(BaseModel):
         url = self.database_url
         return url if url and url.startswith(("postgresql://", "postgres://")) else None
 
+    @property
+    def tls_files(self) -> tuple[Path, Path] | None:
+        """Certificate and key of the TCP listeners, if they have TLS."""
+        if self.tls_cert is None or self.tls_key is None:
+            return None
+        return self.tls_cert, self.tls_key
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):

@@ -17,7 +17,7 @@ from tests.support.running_server import running_server
 def found(environ: dict[str, str] | None = None, **given: object) -> dict[str, Check]:
     settings = Settings(**given)
     checks = check_exposure(
-        settings.allow_networks, settings.tls_key, settings.database_url, environ or {}
+        settings.allow_networks, settings.tls_files, settings.database_url, environ or {}
     )
     return {one.name: one for one in checks}
 

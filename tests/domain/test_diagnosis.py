@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from hooktui.domain.addresses import parse_url
-from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.clock import DAY_MS, from_rfc3339
 from hooktui.domain.deliveries import NOT_ACKNOWLEDGED, ErrorClass
 from hooktui.domain.diagnosis import DiagnosisInput, diagnose
-from hooktui.domain.diagnosis_tls import assess_certificate
+from hooktui.domain.diagnosis_tls import assess_certificate, assess_own_certificate
 from hooktui.domain.wire.deliveries import Phases, Response
 from hooktui.domain.wire.diagnosis import (
     AddressFinding,
@@ -318,6 +318,24 @@ def test_each_reason_of_openssl_has_its_words(code, words):
 
 
 # Red when 24 hours are a date: expired "today, on 2026-11-30", read on 2026-12-01.
+@pytest.mark.parametrize(
+    ("from_now_ms", "state", "words"),
+    [
+        (DAY_MS * 30, "ok", "/c.pem expires in 30 days"),
+        (DAY_MS * 13, "warn", "/c.pem expires in 13 days"),
+        (1, "warn", "/c.pem expires within a day"),
+        (0, "fail", "/c.pem expired less than a day ago, on 2026-11-25"),
+        (-DAY_MS * 3 - 1, "fail", "/c.pem expired 3 days ago, on 2026-11-22"),
+        (DAY_MS * 91, "fail", "/c.pem is valid only from 2026-11-26 on"),
+    ],
+)
+def test_the_certificate_of_the_api_is_assessed_by_its_lifetime(from_now_ms, state, words):
+    end_ms = AT_MS + from_now_ms
+    check = assess_own_certificate("/c.pem", end_ms - DAY_MS * 90, end_ms, AT_MS)
+    assert (check.state, check.value) == (state, words)
+    assert bool(check.advice) is (state != "ok")
+
+
 @pytest.mark.parametrize(
     ("days_left", "words"),
     [(-1, "less than a day ago"), (-2, "1 day ago"), (-3, "2 days ago"), (-4000, "3,999 days ago")],

@@ -249,6 +249,34 @@ def test_tls_is_spoken_with_the_certificate_that_was_given(tmp_path):
             httpx.get(f"http://localhost:{port}/healthz", trust_env=False, timeout=None)
 
 
+# Red when the files are read at the start only, or when faulty ones replace those in use.
+def test_a_renewed_certificate_is_used_without_a_restart(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "_CERTIFICATE_EVERY_S", 0.01)
+    (tmp_path / "new").mkdir()
+    (certificate, key), (new, new_key) = _certificate(tmp_path), _certificate(tmp_path / "new")
+    old = certificate.read_text()
+    given = {"listen": "127.0.0.1:0", "tls_cert": certificate, "tls_key": key}
+    with running_server(tmp_path / "home", **given) as server, server.client() as api:
+
+        def check() -> dict[str, str]:
+            checks = {one["name"]: one for one in api.get("/v1/doctor").json()["checks"]}
+            return checks["certificate"]
+
+        def shown() -> str:
+            return ssl.get_server_certificate(server.listen[0])
+
+        assert check()["value"] == f"{certificate} expires within a day"
+        new.replace(certificate)
+        wait_for(lambda: "the key belongs to another certificate" in check()["value"])
+        assert shown() == old
+        new_key.replace(key)
+        wait_for(lambda: check()["value"] == f"{certificate} expires within a day")
+        assert shown() == certificate.read_text()
+        certificate.unlink()
+        wait_for(lambda: "No such file" in check()["value"])
+        assert shown() != old
+
+
 def test_a_certificate_that_cannot_be_used_is_reported(tmp_path):
     (tmp_path / "x.pem").write_text("nothing")
     given = {"listen": "127.0.0.1:0", "tls_cert": tmp_path / "x.pem", "tls_key": tmp_path / "x.pem"}
