@@ -24,7 +24,7 @@ from hooktui.cli.listing import (
 from hooktui.cli.output import Output, Piece, Style, Styled, fields_without
 from hooktui.cli.time_format import ago, clock, took, when
 from hooktui.client import calls
-from hooktui.domain.clock import now_ms, to_rfc3339
+from hooktui.domain.clock import from_rfc3339, now_ms, to_rfc3339
 from hooktui.domain.filters.parser import FilterError, absolute_filter, parse
 from hooktui.domain.text import counted
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, next_at_ms
@@ -68,7 +68,7 @@ def _row(delivery: Delivery) -> list[Piece]:
 
 
 DELIVERIES = Listing(
-    "ID, STATUS, HOOK>, EVENT TYPE, TRIGGER, TRIES>, RESULT, CREATED, NEXT TRY, REASON",
+    "ID, STATUS, HOOK>, EVENT TYPE, TRIGGER, ATTEMPTS>, RESULT, CREATED, NEXT ATTEMPT, REASON",
     _row,
     "no deliveries; each event makes one for every hook that subscribes to it: hooktui emit TYPE",
 )
@@ -91,7 +91,6 @@ def show(delivery: str, /, *, context: Context) -> None:
 
 def _write(context: CommandContext, delivery: DeliveryDetail) -> None:
     out = context.out
-    next_attempt = "held until its hook is enabled" if delivery.held else _next_attempt(delivery)
     out.line(
         Styled(f"delivery {delivery.id}", "bold"), "  ", status(delivery.status, held=delivery.held)
     )
@@ -102,7 +101,7 @@ def _write(context: CommandContext, delivery: DeliveryDetail) -> None:
         ("created", when(delivery.created_at)),
         ("reason", delivery.reason or ""),
         ("took", took(delivery.duration_ms)),
-        ("next try", next_attempt),
+        ("next attempt", _next_attempt_in_words(delivery)),
     ]
     out.facts(facts)
     for attempt in delivery.attempts:
@@ -112,6 +111,16 @@ def _write(context: CommandContext, delivery: DeliveryDetail) -> None:
         return
     out.line(Styled("request", "bold"), f"  {delivery.request.method} {delivery.request.url}")
     _write_message(out, delivery.request.headers, delivery.request.body)
+
+
+def _next_attempt_in_words(delivery: DeliveryDetail) -> str:
+    if delivery.held:
+        return "held until its hook is enabled"
+    now, due_at = now_ms(), delivery.next_attempt_at
+    if due_at is not None and next_at_ms(delivery, now) == now:
+        waiting = f"queued since {when(due_at)}" if from_rfc3339(due_at) < now else "queued"
+        return f"{waiting}; see: hooktui hooks show {delivery.hook}"
+    return _next_attempt(delivery)
 
 
 def _next_attempt(delivery: Delivery | DeliveryDetail, words: Callable[[str], str] = when) -> str:

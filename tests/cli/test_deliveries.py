@@ -23,7 +23,7 @@ def test_a_delivery_is_shown_as_a_timeline(run, server):
     out = run("deliveries", "show", DELIVERY["id"]).out
     for part in (
         "pending", "evt_01JDG3R8Z4000 (job.failed)", "attempt 1", "500", "first byte 30 ms",
-        "Server: x", "oops", "attempt 2", "the server was stopped", "next try",
+        "Server: x", "oops", "attempt 2", "the server was stopped", "next attempt",
         "POST https://x.test/in", "X-Hook-Event: job.failed", '      "id": 1,',
     ):  # fmt: skip
         assert part in out
@@ -34,9 +34,10 @@ def test_a_delivery_is_shown_as_a_timeline(run, server):
     ("fields", "words"),
     [
         ({"probe_at": 430_000}, "(in 7 min)"),
-        ({}, "(now)"),
-        ({"paused": True}, "next try paused"),
-        ({"held": True, "paused": True}, "next try held until its hook is enabled"),
+        ({"next_attempt_at": "2026-11-25T12:00:05.000Z"}, "ago); see: hooktui hooks show 12"),
+        ({"next_attempt_at": to_rfc3339(now_ms() + 430_000)}, "(in 7 min)"),
+        ({"paused": True}, "next attempt paused"),
+        ({"held": True, "paused": True}, "next attempt held until its hook is enabled"),
     ],
 )
 def test_the_next_attempt_of_a_delivery_is_the_earliest_that_can_be(run, server, fields, words):
@@ -46,7 +47,7 @@ def test_the_next_attempt_of_a_delivery_is_the_earliest_that_can_be(run, server,
     line = next(
         line
         for line in run("deliveries", "show", DELIVERY["id"]).out.splitlines()
-        if line.startswith("  next try")
+        if line.startswith("  next attempt")
     )
     assert line.endswith(words)
 

@@ -47,6 +47,7 @@ DENIED = (
     r"brought back",
     r"gone for good",
     r"not asked",
+    r"next tr(?:y|ies)",
 )
 DENIED_IN_TEXTS = (r"answer(?:s|ed)?",)
 """Denied in texts and pages alone, for the response of a receiver or server."""
