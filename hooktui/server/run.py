@@ -210,7 +210,7 @@ async def watch_certificate(tls: listeners.TlsFiles) -> None:
     from hooktui.store.base import repeat
 
     async def look() -> None:
-        tls.look()
+        await asyncio.to_thread(tls.look)  # the files may be on a disk that does not respond
 
     every_s = _CERTIFICATE_EVERY_S
     await repeat("looking at the certificate", look, every_s, every_s)
