@@ -71,6 +71,7 @@ def test_the_rest_of_the_schedule_follows_the_next_attempt() -> None:
 
 
 PROBE_AT = to_rfc3339(AT_MS + 300_000)
+RECENT = to_rfc3339(AT_MS - 59_000)
 OVERDUE = to_rfc3339(AT_MS - 420_000)
 THEN = [column for column in delivery_columns(UNICODE, lambda: AT_MS) if column.name == "next"]
 
@@ -81,12 +82,13 @@ def time_line(one: DeliveryDetail) -> str:
     return at.text(steps_of(one)[-1])
 
 
-# Red when a delivery is "due now", or its next attempt is in the past, although the open breaker of
-# its hook, a pause or the end of its hook keeps it from being sent.
+# Red when a delivery is "due now" minutes after it was due, or its next attempt is in the past,
+# although the open breaker of its hook, a pause or the end of its hook keeps it from being sent.
 @pytest.mark.parametrize(
     ("fields", "then", "step", "last"),
     [
-        ({"next_attempt_at": OVERDUE}, "due now", "next attempt due now", "12:35:00"),
+        ({"next_attempt_at": OVERDUE}, "due 7m ago", "next attempt due 7m ago", "12:35:00"),
+        ({"next_attempt_at": RECENT}, "due now", "next attempt due now", "12:35:00"),
         ({"next_attempt_at": OVERDUE, "probe_at": PROBE_AT}, "at 12:05:00",
          "next attempt at 12:05:00, in 5m", "12:40:00"),
         ({"next_attempt_at": LATER, "probe_at": PROBE_AT}, "at 12:05:00",

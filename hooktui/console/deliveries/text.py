@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from hooktui.console.formatting import moment, took
+from hooktui.console.formatting import ago, moment, took
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.styled import StyleName
 from hooktui.domain.clock import format_duration, from_rfc3339
@@ -71,13 +71,17 @@ def status_word(delivery: Delivery | DeliveryDetail) -> str:
 
 
 def next_words(delivery: Delivery | DeliveryDetail, now_ms: int, *, with_wait: bool = False) -> str:
-    """Return the next attempt's time: ``at 14:03:07``, ``due now``, ``paused``; empty: none."""
+    """Return the next attempt's time; empty: none.
+
+    ``at 14:03:07``, ``due now``, ``due 4m ago`` (its hook's limits or order hold it), ``paused``.
+    """
     at_ms = next_at_ms(delivery, now_ms)
     if at_ms is None:
         return "paused" if delivery.paused and not delivery.held else ""
     left_s = (at_ms - now_ms) / 1000
     if left_s < 1:
-        return "due now"
+        since = "now" if delivery.probe_at else ago(delivery.next_attempt_at, now_ms) or "now"
+        return "due now" if since == "now" else f"due {since} ago"
     wait = f", in {format_duration(left_s)}" if with_wait else ""
     return f"at {moment(at_ms, now_ms)}{wait}"
 
