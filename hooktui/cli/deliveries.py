@@ -24,7 +24,7 @@ from hooktui.cli.listing import (
 from hooktui.cli.output import Output, Piece, Style, Styled, fields_without
 from hooktui.cli.time_format import ago, clock, took, when
 from hooktui.client import calls
-from hooktui.domain.clock import from_rfc3339, now_ms, to_rfc3339
+from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.filters.parser import FilterError, absolute_filter, parse
 from hooktui.domain.text import counted
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, next_at_ms
@@ -62,7 +62,7 @@ def _row(delivery: Delivery) -> list[Piece]:
         str(delivery.attempts),
         "" if delivery.last_status is None else str(delivery.last_status),
         ago(delivery.created_at),
-        _next_attempt(delivery, ago),
+        _next_attempt(delivery),
         delivery.reason or "",
     ]
 
@@ -116,18 +116,20 @@ def _write(context: CommandContext, delivery: DeliveryDetail) -> None:
 def _next_attempt_in_words(delivery: DeliveryDetail) -> str:
     if delivery.held:
         return "held until its hook is enabled"
+    words, now = _next_attempt(delivery, when), now_ms()
+    if next_at_ms(delivery, now) == now:
+        return f"{words}, queued; see: hooktui hooks show {delivery.hook}"
+    return words
+
+
+def _next_attempt(delivery: Delivery | DeliveryDetail, words: Callable[[str], str] = ago) -> str:
     now, due_at = now_ms(), delivery.next_attempt_at
-    if due_at is not None and next_at_ms(delivery, now) == now:
-        waiting = f"queued since {when(due_at)}" if from_rfc3339(due_at) < now else "queued"
-        return f"{waiting}; see: hooktui hooks show {delivery.hook}"
-    return _next_attempt(delivery)
-
-
-def _next_attempt(delivery: Delivery | DeliveryDetail, words: Callable[[str], str] = when) -> str:
-    at_ms = next_at_ms(delivery, now_ms())
-    if at_ms is not None:
-        return words(to_rfc3339(at_ms))
-    return "paused" if delivery.paused and not delivery.held else ""
+    at_ms = next_at_ms(delivery, now)
+    if at_ms is None:
+        return "paused" if delivery.paused and not delivery.held else ""
+    if at_ms == now and due_at is not None and delivery.probe_at is None:
+        return f"due {words(due_at)}"
+    return words(to_rfc3339(at_ms))
 
 
 def show_attempt(context: CommandContext, attempt: Attempt) -> None:

@@ -34,7 +34,10 @@ def test_a_delivery_is_shown_as_a_timeline(run, server):
     ("fields", "words"),
     [
         ({"probe_at": 430_000}, "(in 7 min)"),
-        ({"next_attempt_at": "2026-11-25T12:00:05.000Z"}, "ago); see: hooktui hooks show 12"),
+        (
+            {"next_attempt_at": "2026-11-25T12:00:05.000Z"},
+            "ago), queued; see: hooktui hooks show 12",
+        ),
         ({"next_attempt_at": to_rfc3339(now_ms() + 430_000)}, "(in 7 min)"),
         ({"paused": True}, "next attempt paused"),
         ({"held": True, "paused": True}, "next attempt held until its hook is enabled"),

@@ -154,7 +154,7 @@ def test_deliveries_are_not_due_before_they_can_be_sent(run, server):
         line.partition("15 min ago")[2].strip()
         for line in run("deliveries", "list").out.splitlines()
     ]
-    assert shown[1:] == ["now", "in 7 min", "paused", "", ""]
+    assert shown[1:] == ["due 15 min ago", "in 7 min", "paused", "", ""]
 
 
 def test_event_types_are_one_flat_list(run, server):
