@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -128,7 +129,7 @@ def _write_restored(out: Output, restored: Restored, where: InstallPaths) -> Non
     )
     if restored.kept is not None:
         out.line(f"the previous database is kept as {restored.kept}")
-        out.note(f"to go back: hooktui restore {restored.kept}")
+        out.note(f"to go back: hooktui restore {shlex.quote(restored.kept)}")
     out.note(f"start the server with: {where.start}")
 
 

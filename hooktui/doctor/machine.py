@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import resource
+import shlex
 import shutil
 import stat
 import tempfile
@@ -166,11 +167,12 @@ def _flaws_of_service(config: Path, owner: int) -> Iterator[Flaw]:
         status = _status(path)
         if status is None or owner == 0:
             continue
+        word = shlex.quote(str(path))
         if status.st_uid == owner or status.st_mode & stat.S_IWOTH:
-            command = f"chown root {path} && chmod {right} {path}"
+            command = f"chown root {word} && chmod {right} {word}"
             yield Flaw("minor", f"the service's user may change {path}", command)
         elif status.st_mode & stat.S_IWGRP:
-            yield Flaw("minor", f"the group of {path} may change it", f"chmod {right} {path}")
+            yield Flaw("minor", f"the group of {path} may change it", f"chmod {right} {word}")
 
 
 def _flaws_of_settings(config: Path, owner: int) -> Iterator[Flaw]:
@@ -185,7 +187,7 @@ def _flaws_of_settings(config: Path, owner: int) -> Iterator[Flaw]:
     mode = stat.S_IMODE(status.st_mode)
     if mode & mask and _SECRET.search(config.read_text(encoding="utf-8", errors="replace")):
         what = f"{config} holds a password or a token and has mode {mode:o}"
-        yield Flaw("serious", what, f"chmod {right} {config}")
+        yield Flaw("serious", what, f"chmod {right} {shlex.quote(str(config))}")
 
 
 def _status(file: Path) -> os.stat_result | None:

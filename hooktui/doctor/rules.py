@@ -6,6 +6,7 @@ attention of an admin. ``serve`` logs failed checks of networks, keys and tokens
 
 from __future__ import annotations
 
+import shlex
 import stat
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -346,7 +347,8 @@ def assess_tls_key(file: str, mode: int, owner: int, us: int) -> Check:
     allowed, right = (0o640, "640") if owner == 0 and us != 0 else (0o600, "600")
     bits = stat.S_IMODE(mode)
     if bits & 0o077 & ~allowed:
-        advice = f"chmod {right} {file}, and replace the key if others use this machine"
+        command = f"chmod {right} {shlex.quote(file)}"
+        advice = f"{command}, and replace the key if others use this machine"
         value = f"{file} has mode {bits:o}: others can read or change it"
         return Check("TLS key", "fail", value, advice)
     return Check("TLS key", "ok", f"{file} has mode {bits:o}")

@@ -6,6 +6,7 @@ and a user who can write the home can put links and databases into it.
 
 from __future__ import annotations
 
+import shlex
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def _of_parent(entry: FileEntry, uid: int) -> Iterator[Flaw]:
         yield Flaw(
             "refused",
             f"{entry.path} belongs to another user (uid {entry.uid}), who can replace the home",
-            f"chown {uid} {entry.path}",
+            f"chown {uid} {_word(entry)}",
         )
     if stat.S_ISDIR(entry.mode) and not entry.mode & stat.S_ISVTX:
         yield from _writable(entry)
@@ -72,12 +73,12 @@ def _of_home(entry: FileEntry, uid: int) -> Iterator[Flaw]:
         yield Flaw(
             "refused",
             f"{entry.path} belongs to uid {entry.uid}, but the server runs as uid {uid}",
-            f"run it as its owner, or chown -R {uid} {entry.path}",
+            f"run it as its owner, or chown -R {uid} {_word(entry)}",
         )
     writable = list(_writable(entry))
     yield from writable
     if not writable and entry.mode & 0o027:
-        yield Flaw("minor", f"{entry.path} has mode {_mode(entry)}", f"chmod 750 {entry.path}")
+        yield Flaw("minor", f"{entry.path} has mode {_mode(entry)}", f"chmod 750 {_word(entry)}")
 
 
 def _writable(entry: FileEntry) -> Iterator[Flaw]:
@@ -87,7 +88,7 @@ def _writable(entry: FileEntry) -> Iterator[Flaw]:
     if mode:
         who = "g" * bool(mode & stat.S_IWGRP) + "o" * bool(mode & stat.S_IWOTH)
         what = f"{entry.path} may be written by others (mode {_mode(entry)})"
-        yield Flaw("refused", what, f"chmod {who}-w {entry.path}")
+        yield Flaw("refused", what, f"chmod {who}-w {_word(entry)}")
 
 
 def _of_file(entry: FileEntry, uid: int) -> Iterator[Flaw]:
@@ -107,7 +108,7 @@ def _of_file(entry: FileEntry, uid: int) -> Iterator[Flaw]:
     if entry.uid != uid and not (entry.part == "key" and entry.uid == _ROOT):
         level: Level = "refused" if entry.part == "private" else "serious"
         what = f"{entry.path} belongs to uid {entry.uid}, but the server runs as uid {uid}"
-        yield Flaw(level, what, f"chown {uid} {entry.path}")
+        yield Flaw(level, what, f"chown {uid} {_word(entry)}")
     yield from _of_mode(entry)
 
 
@@ -115,10 +116,14 @@ def _of_mode(entry: FileEntry) -> Iterator[Flaw]:
     what = f"{entry.path} has mode {_mode(entry)}"
     if entry.part == "socket":
         if entry.mode & 0o117:
-            yield Flaw("minor", what, f"chmod 660 {entry.path}")
+            yield Flaw("minor", what, f"chmod 660 {_word(entry)}")
     elif entry.mode & 0o077:
         level: Level = "corrected" if entry.part == "private" else "serious"
-        yield Flaw(level, what, f"chmod 600 {entry.path}")
+        yield Flaw(level, what, f"chmod 600 {_word(entry)}")
+
+
+def _word(entry: FileEntry) -> str:
+    return shlex.quote(str(entry.path))
 
 
 def _mode(entry: FileEntry) -> str:

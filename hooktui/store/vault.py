@@ -13,6 +13,7 @@ import binascii
 import os
 import re
 import secrets
+import shlex
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -170,7 +171,7 @@ def _check_mode(path: Path, status: os.stat_result) -> None:
     if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise KeyProblem(
             f"others can read the key file {path} (mode {stat.S_IMODE(status.st_mode):o}); "
-            f"run: chmod 600 {path}"
+            f"run: chmod 600 {shlex.quote(str(path))}"
         )
 
 

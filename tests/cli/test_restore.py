@@ -14,7 +14,7 @@ from tests.support.installation import LocalInstallation
 def home(tmp_path_factory) -> Iterator[LocalInstallation]:
     """A home with a backup beside it, and one more event than the backup holds."""
     folder = tmp_path_factory.mktemp("restore")
-    installation = LocalInstallation(folder / "home")
+    installation = LocalInstallation(folder / "a home")
     installation.home.mkdir(mode=0o700)
     installation.start()
     installation.emit("job.failed")
@@ -55,7 +55,7 @@ def test_a_restore_says_what_it_did_and_how_to_go_back(stopped: LocalInstallatio
     assert done.returncode == 0, done.stderr
     assert b" 1 event, the newest from 20" in done.stdout
     (kept,) = [one for one in stopped.home.iterdir() if ".before-" in one.name]
-    assert f"hooktui restore {kept}" in done.stderr.decode()
+    assert f"hooktui restore '{kept}'\n" in done.stderr.decode()
     stopped.start()
     assert len(stopped.json("events", "list")) == 1
     stopped.stop()

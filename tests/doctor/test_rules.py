@@ -145,9 +145,10 @@ def test_each_network_is_named_with_what_it_opens() -> None:
     ],
 )  # fmt: skip
 def test_a_tls_key_is_for_the_server_alone(mode: int, owner: int, us: int, state: str) -> None:
-    found = assess_tls_key("/etc/key.pem", mode, owner, us)
+    found = assess_tls_key("/etc/my key.pem", mode, owner, us)
     assert found.state == state
     assert ("chmod 6" in found.advice) is (state == "fail")
+    assert ("'/etc/my key.pem'" in found.advice) is (state == "fail")
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,13 @@ RESERVE = 1 << 20
 @pytest.fixture
 async def where(tmp_path: Path) -> InstallPaths:
     """A home without a server, with one hook and 2,000 deliveries that wait."""
-    store = await open_in(tmp_path)
+    home = tmp_path / "a home"
+    home.mkdir(mode=0o700)
+    store = await open_in(home)
     await make_hook(store)
     await emit(store, 2000)
     await store.close()
-    return paths_of({"HOOKTUI_HOME": str(tmp_path)})
+    return paths_of({"HOOKTUI_HOME": str(home)})
 
 
 def look(
@@ -147,7 +149,7 @@ def test_files_that_others_can_use_are_reported(where: InstallPaths, name, mode,
     check = look(where)["modes"]
     assert check.state == state
     if state != "ok":
-        assert f"chmod {'750' if name == '.' else '600'} {file}" in check.advice
+        assert f"chmod {'750' if name == '.' else '600'} '{file}'" in check.advice
 
 
 PASSWORD = 'database_url = "postgresql://hooktui:s3same@db/hooktui"\n'
@@ -172,7 +174,7 @@ def test_settings_that_hold_a_password_are_for_nobody_else(where: InstallPaths, 
     check = look(where)["modes"]
     assert check.state == state
     if state == "fail":
-        assert check.advice == f"chmod 600 {where.config}"
+        assert check.advice == f"chmod 600 '{where.config}'"
         assert "s3same" not in check.value
 
 
@@ -184,7 +186,7 @@ def test_settings_of_root_may_be_read_by_the_servers_group(where: InstallPaths, 
     os.chown(where.config, 4321, -1)
     check = look(where)["modes"]
     assert check.state == state
-    assert state == "ok" or check.advice == f"chmod 640 {where.config}"
+    assert state == "ok" or check.advice == f"chmod 640 '{where.config}'"
 
 
 # Red when the time of the newest event is looked at: the first one after the clock was corrected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import stat
 
 import pytest
@@ -57,3 +58,17 @@ def test_what_is_right_is_left_alone() -> None:
     assert levels("home", FOLDER | 0o750) == levels("home", FOLDER | 0o700) == []
     assert levels("private", FILE | 0o600) == levels("socket", SOCKET | 0o660) == []
     assert levels("parent", FOLDER | 0o1777, 0) == levels("parent", LINK | 0o777, 0) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "mode", "uid"),
+    [
+        ("parent", FOLDER | 0o755, ELSE), ("home", FOLDER | 0o755, ELSE),
+        ("home", FOLDER | 0o777, ME), ("private", FILE | 0o644, ELSE), ("key", FILE | 0o644, ME),
+        ("socket", SOCKET | 0o666, ME),
+    ],
+)  # fmt: skip
+def test_a_command_names_a_path_with_a_space_as_one_word(part, mode, uid) -> None:
+    """Red without quotes: ``chown 1000 /srv/a b`` gives away /srv/a."""
+    flaws = flaws_of([FileEntry("/srv/a b", part, mode, uid, shared_group=True)], ME)
+    assert {shlex.split(flaw.fix)[-1] for flaw in flaws} == {"/srv/a b"}

@@ -152,10 +152,10 @@ async def test_another_key_does_not_open_the_secrets(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
 def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
-    path = tmp_path / "hooktui.key"
+    path = tmp_path / "my hooktui.key"
     load_keys(path, database_is_new=True)
     path.chmod(mode)
-    with pytest.raises(KeyProblem, match=f"mode {mode:o}"):
+    with pytest.raises(KeyProblem, match=f"mode {mode:o}.*chmod 600 '{path}'"):
         load_keys(path, database_is_new=False)
 
 
