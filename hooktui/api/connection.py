@@ -215,6 +215,9 @@ class ClientConnection(HttpToolsProtocol):
         except httptools.HttpParserInvalidMethodError:
             self._end(Malformed("this is not an HTTP request: unknown method"))
             return
+        except httptools.HttpParserInvalidURLError:
+            self._end(self._refusal or Malformed(_NOT_ASCII))
+            return
         except httptools.HttpParserError:
             self._end(self._refusal or Malformed("this is not an HTTP request"))
             return
@@ -468,6 +471,7 @@ class ClientConnection(HttpToolsProtocol):
         self.transport.write(b"".join([*lines, b"\r\n", bytes(response.body)]))
 
 
+_NOT_ASCII = "the URL has characters that are not visible ASCII; escape ä, for example, as %C3%A4"
 _TOO_LARGE = (
     f"the head of the request is over {MAX_HEAD_BYTES // 1024} KiB or {MAX_HEADERS} headers"
 )

@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Container
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -90,6 +91,7 @@ class RequestPipeline:
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         check_host(scope, self._service.hosts)
         check_path(scope["raw_path"])
+        check_query(scope["query_string"])
         rule = scope["rule"] = find_rule(scope["method"], scope["path"])
         caller = await self._identify(scope, rule)
         if caller is not None:
@@ -161,7 +163,9 @@ def check_host(scope: Scope, hosts: Container[str]) -> None:
             raise NotAllowed("requests from web pages are not allowed")
     if _peer(scope) is not None:
         return
-    value = _header(scope, b"host") or ""
+    value = _header(scope, b"host")
+    if not value:  # HTTP/1.0 allows that
+        raise NotAllowed("the request names no host; send a Host header")
     name = value.lower()
     host, colon, port = name.rpartition(":")
     if (host if colon and port.isdigit() else name) not in hosts:
@@ -198,6 +202,19 @@ def check_path(raw: bytes) -> None:
         raise Malformed("the path is not accepted: it contains a backslash; separate with /")
     if b"." in raw and not {b".", b".."}.isdisjoint(raw.split(b"/")):
         raise Malformed("the path is not accepted: it has . or .. segments; write it out")
+
+
+def check_query(raw: bytes) -> None:
+    """Check that a query is UTF-8: a text of which a part is replaced would find nothing.
+
+    Raises:
+        Malformed: it is not.
+    """
+    if b"%" in raw:
+        try:
+            unquote_to_bytes(raw).decode("utf-8")
+        except UnicodeDecodeError:
+            raise Malformed("the query is not UTF-8; escape ä, for example, as %C3%A4") from None
 
 
 def authorize(caller: Caller, rule: Rule) -> None:

@@ -52,6 +52,13 @@ def test_on_tcp_only_known_hosts_are_answered(tcp, host, status):
     assert tcp.get("/healthz", headers={"Host": host}).status_code == status
 
 
+# Red when it names '' as the host that an admin can add.
+def test_on_tcp_a_request_needs_a_host(tcp):
+    answer = tcp.get("/healthz", headers={"Host": ""})
+    assert answer.status_code == 403
+    assert answer.json()["detail"] == "the request names no host; send a Host header"
+
+
 def test_on_the_unix_socket_any_host_is_fine(api):
     assert api.get("/healthz", headers={"Host": "whatever"}).status_code == 200
 

@@ -46,7 +46,25 @@ def test_an_escape_that_a_name_needs_is_taken(api):
     answer = api.post("/v1/events/job%20fail%C3%A9d", content=b"{}")
     assert answer.status_code == 422
     assert "job fail" in answer.json()["detail"]
-    assert api.get("/v1/hooks?q=a%2fb%2e%2e").status_code == 200, "the query may hold anything"
+    assert api.get("/v1/hooks?q=a%2fb%2e%2e").status_code == 200, "the query may hold more"
+
+
+# Red without its own text: "this is not an HTTP request", to a caller of whom curl made one.
+@pytest.mark.parametrize("target", ["/v1/hooks?q=wälk", "/v1/events/jöb", "/v1/hooks?q=a\tb"])
+def test_a_url_that_needs_escapes_is_refused_with_the_reason(server, target):
+    with raw.unix(server) as client:  # httpx would escape it
+        raw.say(client, f"GET {target} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        [answer] = raw.answers_in(raw.hear(client))
+    assert answer.status == 400
+    assert "escape" in str(answer.problem()["detail"])
+
+
+# Red when the bytes are replaced: the name is searched with U+FFFD in it, and nothing is found.
+def test_a_query_that_is_not_utf_8_is_refused(api):
+    answer = api.get("/v1/hooks?q=M%FCller")
+    assert answer.status_code == 400
+    assert "UTF-8" in answer.json()["detail"]
+    assert api.get("/v1/hooks?q=M%C3%BCller%").status_code == 200
 
 
 # Red when one of them is left out.
