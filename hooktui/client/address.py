@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from hooktui.domain import paths as known
 from hooktui.installation import find_paths
 
+_HOST_AND_PORT = re.compile(r"(?!unix:)([^/:]+|\[[^/]+\]):[0-9]+")
 _LOOPBACK = re.compile(r"localhost|::1|127(\.[0-9]{1,3}){3}")
 
 
@@ -63,6 +64,11 @@ def find_server(environ: Mapping[str, str], connect: str | None = None) -> Serve
     """
     if not connect:
         return ServerAddress(socket=find_paths(environ).socket)
+    if _HOST_AND_PORT.fullmatch(connect):
+        raise ValueError(
+            f"{connect[:100]!r} has no scheme; write https:// before it, or http:// for a server"
+            " of this machine without TLS"
+        )
     if "://" not in connect:
         return ServerAddress(socket=Path(connect.removeprefix("unix:")))
     token = environ.get("HOOKTUI_TOKEN", "").strip()

@@ -26,6 +26,7 @@ HOME = {"HOME": "/h0"}
             {"HOOKTUI_TOKEN": "t"},
             ServerAddress(scheme="https", host="hooks.test", port=8443, token="t"),
         ),
+        ("./x:80", {}, ServerAddress(socket=Path("x:80"))),
         ("http://127.0.0.1:80", {}, ServerAddress(host="127.0.0.1", port=80)),
         ("http://[::1]:8080", {}, ServerAddress(host="::1", port=8080)),
         ("http://localhost:8080", {}, ServerAddress(host="localhost", port=8080)),
@@ -40,7 +41,8 @@ def test_a_server_is_found(connect, environ, expected):
     [
         "ftp://x.test", "https://", "https://user:pass@x.test", "https://x.test/api",
         "https://x.test:0", "https://x.test:99999", "https://x.test:a", "http://hooks.test",
-        "http://127.evil.test/", "https://x.test/?a=1", "https://a..b", f"https://{'x' * 64}",
+        "http://127.evil.test/", "https://x.test/?a=1", "x.test:8443", "127.0.0.1:80", "[::1]:80",
+        "https://a..b", f"https://{'x' * 64}",
     ],
 )  # fmt: skip
 def test_what_is_not_where_a_server_can_be_is_refused(connect):
