@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import time
@@ -94,7 +95,11 @@ def _print_unit(
 
 
 def _holds_password(database: str) -> bool:
-    return not database.startswith("@") and ("@" in database or "password=" in database)
+    if database.startswith("@"):
+        return False
+    # A user alone is no secret. In an address that is not well-formed any ":" may be before one.
+    user = re.sub("^postgresql:/+", "", database).rpartition("@")[0]
+    return ":" in user or "password=" in database
 
 
 def stop(*, context: Context) -> None:

@@ -142,13 +142,28 @@ def test_systemd_counts_it_among_the_least_exposed(file: Path) -> None:
         "postgresql://ada:hidden@db/x",
         "postgresql://db/x?user=ada&password=hidden",
         "postgresql:/ada:hidden@db/x",
+        "postgresql://ada:hid/den:hidden@db/x",
+        "postgresq://ada:hidden@db/x",
+        "postgresql:hidden@db/x",
     ],
 )
 def test_a_password_is_not_put_into_a_file_that_all_can_read(address: str) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "hooktui", "serve", "--print-unit", "--database", address],
-        capture_output=True, text=True, timeout=60, env=dict(os.environ),
-    )  # fmt: skip
+    result = print_unit(address)
     assert result.returncode == 2
     assert "all users can read a unit file" in result.stderr
     assert "hidden" not in result.stdout + result.stderr
+
+
+# Red when each "@" is taken for the end of a password.
+def test_a_user_without_a_password_is_put_into_it() -> None:
+    address = "postgresql://ada@db1:5432,db2:5432/x"
+    result = print_unit(address)
+    assert result.returncode == 0
+    assert f"serve --database {address}\n" in result.stdout
+
+
+def print_unit(address: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "hooktui", "serve", "--print-unit", "--database", address],
+        capture_output=True, text=True, timeout=60, env=dict(os.environ),
+    )  # fmt: skip
