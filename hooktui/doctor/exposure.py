@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
@@ -46,9 +47,12 @@ def _check_certificate(file: Path, fault: str | None) -> Check:
 
     try:
         first = x509.load_pem_x509_certificates(file.read_bytes())[0]
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it holds no valid certificate"
-        return Check("certificate", "fail", f"{file}: {why}", "correct the file, or tls_cert")
+    except OSError as error:
+        advice = "correct the file, or tls_cert"
+        return Check("certificate", "fail", f"{file}: {error.strerror}", advice)
+    except ValueError:  # OpenSSL, and so the server, accepts more
+        advice = f"see: openssl x509 -text -in {shlex.quote(str(file))}"
+        return Check("certificate", "warn", f"{file}: cannot read when it expires", advice)
     lifetime = (first.not_valid_before_utc, first.not_valid_after_utc)
     begin_ms, end_ms = (int(moment.timestamp()) * 1000 for moment in lifetime)
     return assess_own_certificate(str(file), begin_ms, end_ms, now_ms())

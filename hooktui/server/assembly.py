@@ -257,6 +257,17 @@ def _with_engine(
     from hooktui.doctor.rules import assess_outbound, assess_shortage
     from hooktui.domain.wire.diagnosis import Check
 
+    def check_files() -> list[Check]:
+        return list(
+            check_exposure(
+                settings.allow_networks,
+                settings.tls_files,
+                settings.database_url,
+                os.environ,
+                None if tls is None else tls.fault,
+            )
+        )
+
     async def check() -> Sequence[Check]:
         try:
             checks = await local_checks()
@@ -267,16 +278,11 @@ def _with_engine(
             engine.shortages.note(condition, "a check of the installation")
             missing = f"this machine {condition.words}, so most checks were not made"
             checks = [Check("machine", "fail", missing, condition.advice)]
+        exposed = await asyncio.to_thread(check_files)
         load = engine.load()
         return [
             *checks,
-            *check_exposure(
-                settings.allow_networks,
-                settings.tls_files,
-                settings.database_url,
-                os.environ,
-                None if tls is None else tls.fault,
-            ),
+            *exposed,
             assess_outbound(
                 load.outbound, load.most_outbound, settings.max_outbound, short=load.short
             ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from hooktui.bench.sink import write_certificate
 from hooktui.doctor.exposure import check_exposure
 from hooktui.domain.wire.diagnosis import Check
+from hooktui.server.listeners import TlsFiles
 from hooktui.server.settings import Settings
 from tests.support.running_server import running_server
 
@@ -86,6 +89,23 @@ def test_a_server_says_at_its_start_what_it_leaves_open(tmp_path: Path, caplog):
     assert checks["TLS key"]["state"] == "fail"
     assert checks["networks"]["state"] == "warn"
     assert checks["tokens"]["value"] == "1 token never expires: 1 (for ever)"
+
+
+# Red when a certificate that the server uses is said to be none: OpenSSL reads what others refuse.
+def test_a_certificate_whose_dates_cannot_be_read_is_no_failure(tmp_path: Path):
+    file = tmp_path / "own cert.pem"
+    write_certificate(file)
+    pem = file.read_text()
+    begin, end = (f"-----{which} CERTIFICATE-----" for which in ("BEGIN", "END"))
+    encoded = pem.partition(begin)[2].partition(end)[0]
+    der = base64.b64decode(encoded)
+    last = re.findall(rb"\d{12}Z", der)[1]
+    der = der.replace(last, last[:2] + b"13" + last[4:])  # in a thirteenth month
+    file.write_text(pem.replace(encoded, f"\n{base64.encodebytes(der).decode()}"))
+    TlsFiles(file, file)
+    check = found(tls_cert=file, tls_key=file)["certificate"]
+    assert check.state == "warn"
+    assert check.advice == f"see: openssl x509 -text -in '{file}'"
 
 
 def test_a_safe_server_says_nothing(tmp_path: Path, caplog):
