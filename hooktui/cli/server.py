@@ -98,7 +98,7 @@ def _holds_password(database: str) -> bool:
     if database.startswith("@"):
         return False
     # A user alone is no secret. In an address that is not well-formed any ":" may be before one.
-    user = re.sub("^postgresql:/+", "", database).rpartition("@")[0]
+    user = re.sub("^[A-Za-z0-9+.-]*:/+", "", database).rpartition("@")[0]
     return ":" in user or "password=" in database
 
 

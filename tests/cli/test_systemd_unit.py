@@ -154,9 +154,10 @@ def test_a_password_is_not_put_into_a_file_that_all_can_read(address: str) -> No
     assert "hidden" not in result.stdout + result.stderr
 
 
-# Red when each "@" is taken for the end of a password.
-def test_a_user_without_a_password_is_put_into_it() -> None:
-    address = "postgresql://ada@db1:5432,db2:5432/x"
+# Red when each "@" is taken for the end of a password, or the ":" of a scheme for its begin.
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
+def test_a_user_without_a_password_is_put_into_it(scheme: str) -> None:
+    address = f"{scheme}://ada@db1:5432,db2:5432/x"
     result = print_unit(address)
     assert result.returncode == 0
     assert f"serve --database {address}\n" in result.stdout
