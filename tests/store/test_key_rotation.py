@@ -136,7 +136,7 @@ async def test_another_server_is_never_shut_out(tmp_path: Path, postgres) -> Non
         copy_keys(one_home, other_home)
         other = await open_store(url, other_home)
         hook = await make_hook(one)
-        with pytest.raises(Conflict, match=f"servers {other.number} lack it: copy"):
+        with pytest.raises(Conflict, match=f"missing on server {other.number}: copy"):
             await rotate(one, one_home)
         assert await secret_of(other, hook) == SECRET
         hidden = await make_hook(other)  # still sealed with what both have

@@ -89,10 +89,10 @@ def switch_installation(tx: Tx, key: bytes, place: str, server: int) -> None:
     lacking = tx.conn.execute(_WITHOUT, {"key": int.from_bytes(key)}).scalars().all()
     others = [number for number in lacking if number != server]
     if others:
-        named = ", ".join(map(str, others))
+        named = f"server{'s' * (len(others) > 1)} {', '.join(map(str, others))}"
         raise Conflict(
-            f"key {key.hex()} exists but does not encrypt yet, because the servers {named} lack"
-            f" it: copy {place} into their homes, restart them, and repeat this"
+            f"key {key.hex()} exists but does not encrypt yet, because it is missing on {named}:"
+            f" copy {place} into the home there, restart the server, and repeat this"
         )
     tx.vault.encrypt_with(key)
     seal_installation(tx.conn, tx.vault)
