@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -118,6 +119,11 @@ def program() -> list[str]:
 
 
 def hidden_place() -> str | None:
-    """Return the folder of this program if the service cannot see it."""
-    folder = Path(program()[0]).parent
-    return str(folder) if any(folder.is_relative_to(hidden) for hidden in _HIDDEN) else None
+    """Return a folder of this program or of its Python that the service cannot see."""
+    files = (program()[0], __file__, sys.executable, os.path.realpath(sys.executable))
+    folders = [Path(file).parent for file in files]
+    return next((str(folder) for folder in folders if _is_hidden(folder)), None)
+
+
+def _is_hidden(folder: Path) -> bool:
+    return any(folder.is_relative_to(hidden) for hidden in _HIDDEN)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from hooktui.cli import systemd_unit as unit_module
-from hooktui.cli.systemd_unit import unit
+from hooktui.cli.systemd_unit import hidden_place, unit
 
 ANALYZE = shutil.which("systemd-analyze")
 _RUNTIME_FOLDER = Path("/run/systemd")
@@ -152,6 +152,29 @@ def test_a_password_is_not_put_into_a_file_that_all_can_read(address: str) -> No
     assert result.returncode == 2
     assert "all users can read a unit file" in result.stderr
     assert "hidden" not in result.stdout + result.stderr
+
+
+# Red when only the program is looked at: one of pyenv or uv has its Python in the home of root.
+@pytest.mark.parametrize("hidden", ["", "code", "python", "program"])
+def test_a_part_of_the_program_that_the_service_cannot_see_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hidden: str
+) -> None:
+    homes = tmp_path / "root"
+    folders = {
+        part: (homes if part == hidden else tmp_path) / part
+        for part in ("code", "python", "program")
+    }
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+    python = folders["python"] / "python3"
+    python.touch()
+    link = folders["program"] / "python3"
+    link.symlink_to(python)
+    monkeypatch.setattr(sys, "argv", ["-m"])
+    monkeypatch.setattr(sys, "executable", str(link))
+    monkeypatch.setattr(unit_module, "_HIDDEN", (str(homes),))
+    monkeypatch.setattr(unit_module, "__file__", str(folders["code"] / "systemd_unit.py"))
+    assert hidden_place() == (str(folders[hidden]) if hidden else None)
 
 
 # Red when each "@" is taken for the end of a password, or the ":" of a scheme for its begin.
