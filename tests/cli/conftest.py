@@ -49,7 +49,13 @@ def server(tmp_path: Path) -> Iterator[Scripted]:
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    return {"HOME": str(tmp_path), "HOOKTUI_SOCKET": str(tmp_path / "server.sock")}
+    """Return the paths of a test, whatever is installed on this machine."""
+    paths = {
+        "HOME": tmp_path,
+        "HOOKTUI_HOME": tmp_path / "home",
+        "HOOKTUI_SOCKET": tmp_path / "server.sock",
+    }
+    return {name: str(path) for name, path in paths.items()}
 
 
 @pytest.fixture
