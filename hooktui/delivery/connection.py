@@ -67,6 +67,7 @@ class ReceiverConnection(asyncio.Protocol):
         "_deadline",
         "_fault",
         "_first_byte_deadline",
+        "_is_due",
         "_kept",
         "_limits",
         "_look_at",
@@ -128,6 +129,7 @@ class ReceiverConnection(asyncio.Protocol):
         self._waiter: asyncio.Future[ExchangeFailure | None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        self._is_due = False
         self._parser = httptools.HttpResponseParser(self)
         self._unasked = False
         self._prepare(0.0, 0.0, 0)
@@ -215,10 +217,15 @@ class ReceiverConnection(asyncio.Protocol):
         self._timer = self._loop.call_later(delay, self._on_timer)
 
     def _on_timer(self) -> None:
+        """Act at the second call: what came while the process was stopped is read in between."""
         self._timer = None
         if self._waiter is None:
             return
         now = monotonic()
+        self._is_due = not self._is_due
+        if self._is_due:
+            self._arm(now)
+            return
         if self.first_byte_at is None:
             fault = self._look(now)
             due = min(self._look_at, self._first_byte_deadline)

@@ -4,6 +4,8 @@ import base64
 import hashlib
 import hmac
 import json
+import signal
+import time
 
 import pytest
 from standardwebhooks import Webhook
@@ -190,6 +192,19 @@ def test_a_killed_server_loses_nothing_and_uses_up_no_schedule(home, receiver):
     for delivery in cut_off:
         outcomes = [a["outcome"] for a in home.json("deliveries", "show", delivery)["attempts"]]
         assert outcomes == ["interrupted", "delivered"]
+
+
+def test_responses_that_came_while_a_server_was_stopped_count(home, receiver):
+    receiver.released.clear()
+    home.create_hook(receiver.url, "--timeout", "2s")
+    home.emit("job.failed")
+    (request,) = receiver.wait_for(1)
+    home.server.send_signal(signal.SIGSTOP)
+    receiver.released.set()
+    wait_for(lambda: time.time() > request.at + 3, what="the deadline of the attempt")
+    home.server.send_signal(signal.SIGCONT)
+    wait_for(lambda: home.deliveries()[0]["attempts"] == 1)
+    assert home.deliveries()[0]["status"] == "delivered"
 
 
 def test_deliveries_of_a_disabled_hook_are_held_and_go_on(home, receiver):
