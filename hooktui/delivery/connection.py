@@ -33,6 +33,8 @@ _RESET = struct.pack("ii", 1, 0)  # struct linger of socket(7): on, 0 s
 # How often a request without a response is looked at, and at least that long in short attempts.
 _LOOK_S = 5.0
 _FIRST_LOOK_S = 1.0
+# How often an early response is asked whether the rest of the request is sent.
+_SENT_LOOK_S = 0.02
 # A timer may fire a little early (uvloop counts in ms from a cached clock); never spin on it.
 _SHORTEST_TIMER_S = 0.001
 
@@ -207,6 +209,15 @@ class ReceiverConnection(asyncio.Protocol):
         if waiter is not None and not waiter.done():
             waiter.set_result(fault)
 
+    def _finish_when_sent(self) -> None:
+        """End a complete response; after an early 2xx the receiver may still read the request."""
+        accepted = self.status_code is not None and self.status_code < 300
+        left_s = self._deadline - monotonic()
+        if accepted and left_s > 0 and self._transport.get_write_buffer_size():
+            self._arm(monotonic() + min(left_s, _SENT_LOOK_S))
+        else:
+            self._finish(None)
+
     # The deadline: one lazy timer per connection; a request re-arms it only when it is due earlier.
 
     def _arm(self, at: float) -> None:
@@ -225,6 +236,9 @@ class ReceiverConnection(asyncio.Protocol):
         self._is_due = not self._is_due
         if self._is_due:
             self._arm(now)
+            return
+        if self._complete:
+            self._finish_when_sent()
             return
         if self.first_byte_at is None:
             fault = self._look(now)
@@ -288,6 +302,11 @@ class ReceiverConnection(asyncio.Protocol):
             self._unasked = True
             self.abort()
             return
+        is_surplus = self._complete  # while the rest of the request is sent
+        if is_surplus:
+            self.reusable = False
+            self._finish(None)
+            return
         if self.first_byte_at is None:
             self.first_byte_at = monotonic()
         room = self._limits.read_bytes - self._read
@@ -307,7 +326,7 @@ class ReceiverConnection(asyncio.Protocol):
         elif self._complete:
             if len(data) > room:  # surplus bytes that were not parsed
                 self.reusable = False
-            self._finish(None)
+            self._finish_when_sent()
         elif self._read > self._limits.read_bytes:
             self._finish(self._read_enough())
 
@@ -329,6 +348,7 @@ class ReceiverConnection(asyncio.Protocol):
         if self._waiter is None:
             return
         ends_here = error is None and self.status_code is not None and self._lasts_until_close()
+        ends_here |= self._complete
         self._finish(None if ends_here else self._cut_off(error))
 
     def _check_name(self, data: bytes) -> None:

@@ -21,7 +21,7 @@ from hooktui.delivery.limits import ExchangeLimits
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.deliveries import ErrorClass
 from tests.support.ports import free_port
-from tests.support.waiting import LIMIT_S
+from tests.support.waiting import LIMIT_S, until
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -300,6 +300,37 @@ async def test_an_early_answer_stands_and_its_connection_is_not_kept(client, rec
     assert (exchange.status_code, exchange.error) == (413, ErrorClass.STATUS)
     await client.post(receiver.target, body=b"x" * 20_000_000)
     assert receiver.connections == 2
+
+
+async def test_a_receiver_that_responds_first_and_reads_later_gets_the_whole_event(
+    client, receivers
+):
+    body, got = b"x" * 20_000_000, []
+
+    async def respond_first(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK + b"Content-Length: 0\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while sum(got) < len(body) and (piece := await reader.read(1_000_000)):
+                got.append(len(piece))
+
+    receiver = await receivers.behaving(respond_first)
+    exchange = await client.post(receiver.target, body=body)
+    assert (exchange.status_code, exchange.error) == (200, None)
+    await until(lambda: sum(got) == len(body))
+
+
+async def test_an_early_2xx_counts_at_the_deadline_if_the_rest_is_not_read(client, receivers):
+    async def deaf(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.pause_reading()
+        writer.write(OK + b"Content-Length: 0\r\n\r\n")
+        await asyncio.Event().wait()
+
+    receiver = await receivers.behaving(deaf)
+    exchange = await client.post(receiver.target, body=b"x" * 20_000_000, timeout_s=0.4)
+    assert (exchange.status_code, exchange.error) == (200, None)
+    assert exchange.total_ms > 300
 
 
 async def test_a_closed_port_is_refused(client):
