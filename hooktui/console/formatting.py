@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _NAME: Final = 40
 """Maximum characters of a name in a sentence; a notice of three lines keeps room for the result."""
 
+_LAG_MS: Final = 5_000
+"""Smallest age of the newest known change that is shown; a busy feed is always some 100 ms old."""
+
 _UTC: Final = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "m"))
@@ -39,6 +42,18 @@ def ago(then: str | None, now_ms: int) -> str:
         if seconds >= size:
             return f"{seconds // size}{unit}"
     return "now"
+
+
+def lag(read_to_ms: int | None, now_ms: int) -> str:
+    """Return how old the newest known change is: ``12s behind``, ``4m behind``.
+
+    Empty if all changes are known (None), or less than `_LAG_MS` old.
+    """
+    lag_ms = 0 if read_to_ms is None else now_ms - read_to_ms
+    if lag_ms < _LAG_MS:
+        return ""
+    minutes = lag_ms // 60_000
+    return f"{minutes}m behind" if minutes else f"{took(lag_ms)} behind"
 
 
 def whole_percent(share: float) -> int:

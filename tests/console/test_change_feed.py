@@ -13,8 +13,12 @@ from hooktui.console.formatting import date_of
 from hooktui.console.shell.change_feed import MAX_DELIVERIES, ChangeFeedFollower, FeedChanges
 from hooktui.console.shell.log_buffer import LogLine
 from hooktui.console.shell.server_connection import ConnectionState
+from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.wire.events import Catalogue
 from tests.console.client import Client
+from tests.console.command_scene import staged
+from tests.console.gate import FEED, changed
+from tests.support.receivers import Receiver
 
 DAY_MS = 86_400_000
 NOW_MS = 1_795_575_845_000
@@ -65,6 +69,19 @@ async def test_the_catalogue_is_read_again_after_a_lost_connection(open_console,
         app._connection_changed(ConnectionState.LOST, None)
         app._connection_changed(ConnectionState.CONNECTED, None)
         await console.until(lambda: {group.id for group in app.catalogue.groups} >= {"job"})
+
+
+# Red while the log "followed" without a word what had happened minutes ago.
+async def test_a_log_that_is_behind_says_so(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        await scene.console.shows("following")
+        assert "behind" not in scene.console.text
+        scene.gate.spoil(FEED, changed(searched_to=to_rfc3339(now_ms() - 130_000)))
+        client.emit()
+        await scene.console.shows("log 2m behind")
+        scene.gate.mend()
+        client.emit()
+        await scene.console.hides("behind")
 
 
 # Red when the advice starts a server with an empty SQLite database in place of PostgreSQL.

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hooktui.console.formatting import ago, size, took, whole_percent
+from hooktui.console.formatting import ago, lag, size, took, whole_percent
 from hooktui.console.glyphs import ASCII, UNICODE, Glyphs, sparkline
 from hooktui.console.hooks.columns import host, last, state, success, trend
 from hooktui.domain.clock import to_rfc3339
@@ -50,6 +50,15 @@ def test_durations_and_sizes_carry_their_units():
         "1.2MB",
     ]
     assert (took(None), size(None)) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-3, ""), (4, ""), (5, "5.0s behind"), (59, "59s behind"), (61, "1m behind")],
+)
+def test_a_lag_is_shown_once_it_misleads(seconds: int, text: str):
+    assert lag(NOW - seconds * 1000, NOW) == text
+    assert lag(None, NOW) == ""
 
 
 def test_a_count_agrees_with_its_noun():

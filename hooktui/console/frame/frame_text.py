@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from hooktui.console.formatting import lag
 from hooktui.console.registry import TOP_SCREENS, KeyOf
 from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.server_connection import ConnectionState
@@ -148,6 +149,9 @@ def _backlog(shell: Shell, dot: str) -> StyledLine:
     if status is None:
         return ()
     right: list[StyledText] = []
+    behind = lag(shell.connection.read_to_ms, shell.clock())
+    if behind:
+        right.append((f"log {behind}{dot}", "warn"))
     alerts = status.alerts
     if alerts is not None and alerts.open:
         right.append((f"! {counted(alerts.open, 'alert')}{dot}", "bad"))

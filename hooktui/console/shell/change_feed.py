@@ -125,14 +125,20 @@ class ChangeFeedFollower:
 
     def _take(self, page: FeedPage) -> None:
         """Apply a page; the first one after an error also restores the connection."""
-        caught_up = self._position is None or self._failures > 0
+        connection, is_first = self._shell.connection, self._position is None
+        caught_up = is_first or self._failures > 0
         self._notifier.take(page.data, quiet=caught_up)
         if self._failures:
             self._failures = 0
-            self._shell.connection.set_state(ConnectionState.CONNECTED)
+            connection.set_state(ConnectionState.CONNECTED)
             self._shell.status.read_soon()
             self._on_changes(FeedChanges(everything=True))
         self._position = page.next
+        was_behind = connection.read_to_ms is not None
+        left = None if is_first else page.searched_to  # older changes precede the first page
+        connection.read_to_ms = None if left is None else from_rfc3339(left)
+        if was_behind and left is None:
+            self._shell.status.read_soon()  # it redraws the frame
         self._show(page)
 
     def _show(self, page: FeedPage) -> None:

@@ -50,6 +50,7 @@ class ServerConnection:
         started: whether this console started the server.
         is_service: whether it is the system service, which systemd starts and no console does.
         bound_to: the only account that the token can access; None for all accounts.
+        read_to_ms: the time of the last change read, while later ones are left; None: none is left.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class ServerConnection:
         self.started = False
         self.is_service = False
         self.bound_to: int | None = None
+        self.read_to_ms: int | None = None
         self._options = options
         self._environ = environ
         self._on_change = on_change
