@@ -230,10 +230,10 @@ class ReceiverConnection(asyncio.Protocol):
     def _on_timer(self) -> None:
         """Act at the second call: what came while the process was stopped is read in between."""
         self._timer = None
+        self._is_due = self._waiter is not None and not self._is_due
         if self._waiter is None:
             return
         now = monotonic()
-        self._is_due = not self._is_due
         if self._is_due:
             self._arm(now)
             return
