@@ -16,7 +16,8 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address
 from time import monotonic
 
@@ -313,7 +314,8 @@ class Dialer:
         """Pass the socket to the connection; from then on the event loop owns and closes it."""
         loop = asyncio.get_running_loop()
         try:
-            await loop.create_connection(lambda: connection, sock=sock)
+            with _owned_by(loop, sock):
+                await loop.create_connection(lambda: connection, sock=sock)
         except OSError as error:
             sock.close()
             _raise_if_short(error)
@@ -338,21 +340,37 @@ class Dialer:
         context = self._context_for(sock, verify_tls=verify_tls)
         began = monotonic()
         limit_s = max(0.001, min(self.limits.tls_s, deadline - began))
+        loop = asyncio.get_running_loop()
         try:
-            transport, _ = await asyncio.get_running_loop().create_connection(
-                protocol,
-                sock=sock,
-                ssl=context,
-                server_hostname=target.host.rstrip("."),
-                ssl_handshake_timeout=limit_s,
-                ssl_shutdown_timeout=_TLS_GOODBYE_S,
-            )
+            with _owned_by(loop, sock):
+                transport, _ = await loop.create_connection(
+                    protocol,
+                    sock=sock,
+                    ssl=context,
+                    server_hostname=target.host.rstrip("."),
+                    ssl_handshake_timeout=limit_s,
+                    ssl_shutdown_timeout=_TLS_GOODBYE_S,
+                )
         except OSError as error:  # includes ssl.SSLError
             _raise_if_short(error)
             raise ConnectError(_tls_fault(error, target, monotonic() - began, limit_s)) from error
         finally:
             phases.tls_ms = (monotonic() - began) * 1000
         return transport
+
+
+@contextmanager
+def _owned_by(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> Iterator[None]:
+    """Let the loop alone close the file of a socket that it gets in the block.
+
+    If the connection breaks at once, uvloop closes the file, but the socket object keeps the number
+    and closes it once more when it is deleted: then it may be another connection, or the database.
+    """
+    try:
+        yield
+    finally:
+        if not isinstance(loop, asyncio.BaseEventLoop):  # which closes by the socket object
+            sock.detach()
 
 
 def _hangs(address: Address, port: int) -> ExchangeFailure:

@@ -1,15 +1,21 @@
 """TLS outward: the host name is checked, each failure has its class, nothing is kept half-open."""
 
 import asyncio
+import socket
 import ssl
+import struct
+import time
 import warnings
+from ipaddress import ip_address
 
 import pytest
 
+from hooktui.delivery.dial import ConnectError
+from hooktui.delivery.limits import ConnectPhases
 from hooktui.delivery.tls import unverified_context, verified_context
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.deliveries import ErrorClass
-from tests.support.waiting import LIMIT_S
+from tests.support.waiting import LIMIT_S, until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -150,6 +156,21 @@ async def test_a_cancelled_handshake_closes_its_socket(clients, receivers):
         await task
     async with asyncio.timeout(LIMIT_S):
         await receiver.closed_by_peer.wait()
+
+
+async def test_the_file_of_a_connection_that_breaks_before_its_handshake_is_closed_once(client):
+    dialer, deadline = client.transport.dialer, time.monotonic() + LIMIT_S
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        sock = await dialer.connect(ip_address("127.0.0.1"), port, LIMIT_S)
+        accepted, _ = server.accept()
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        accepted.close()
+        target = parse_url(f"https://127.0.0.1:{port}/in")
+        with pytest.raises(ConnectError):
+            await dialer.handshake(sock, target, asyncio.Protocol, False, deadline, ConnectPhases())
+    # With a number it would close that again, whatever has it by then.
+    await until(lambda: sock.fileno() == -1)
 
 
 async def test_old_tls_is_refused(authority, clients, receivers):
