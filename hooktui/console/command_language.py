@@ -40,10 +40,10 @@ _WORD_OF_ID: Final[dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class ParsedCommand:
-    """A command and its argument; "" if it has none."""
+    """A command and its argument; None if it has none, as 0 is one."""
 
     command: Command
-    argument: int | str = ""
+    argument: int | str | None = None
 
 
 def parse(line: str, known: Mapping[str, Iterable[str]] | None = None) -> ParsedCommand:

@@ -218,6 +218,16 @@ async def test_keys_after_a_wrong_command_are_typed_behind_it(open_console, make
         await console.until(lambda: console.app.focused.value == "hok 12")
 
 
+# Red while 0 counted as no argument: the console ended with a KeyError.
+@pytest.mark.parametrize("line", ["0", "hook 0", "account 0"])
+async def test_zero_is_an_argument(open_console, make_hook, line):
+    make_hook(name="billing")
+    async with open_console(size=(80, 24)) as console:
+        await opened(console, "colon")
+        await console.press(*line, "enter")
+        await console.shows("'0' is not an id")
+
+
 # Red when what was pasted after Enter is filtered for.
 async def test_a_text_pasted_in_a_burst_after_enter_changes_nothing(open_console, make_hook):
     make_hook(name="billing")

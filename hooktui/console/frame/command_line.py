@@ -156,9 +156,9 @@ def _run(app: App[object], parsed: ParsedCommand) -> None:
         front.go(top, partial(_filter, app, str(argument)) if argument else lambda: None)
     elif command.screen and command.argument is None:
         shell.navigation.open(command.screen)
-    elif command.screen and argument:
+    elif command.screen and argument is not None:
         shell.navigation.open(command.screen, argument)
-    elif not argument:
+    elif argument is None:
         if front is not None:
             front.run_command(command.name)
     elif command.name == "account":

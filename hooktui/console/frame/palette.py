@@ -152,7 +152,7 @@ class CommandProvider(Provider):
         except Refused:
             return
         command, identity = parsed.command, parsed.argument
-        if command.screen and identity:
+        if command.screen and identity is not None:
             run = partial(self._shell.navigation.open, command.screen, identity)
             yield _Entry(f"Open {command.word} {identity}", run)
 
