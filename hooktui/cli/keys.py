@@ -87,11 +87,11 @@ def new(file: str | None = None, /, *, context: Context) -> None:
         file: a key file (created with mode 600 if missing); without it the key is printed.
     """
     from hooktui.installation import find_paths
-    from hooktui.offline.installation import KeyProblem, add_key, key_for_people
+    from hooktui.offline.installation import KeyProblem, add_key, key_line, new_key
     from hooktui.offline.service_user import act_as_owner
 
     if file is None:
-        line = key_for_people().rstrip()
+        line = key_line(new_key()).rstrip()
         if context.json:
             identity, _, value = line.partition(" ")
             context.out.json({"id": identity, "key": value})

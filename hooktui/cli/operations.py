@@ -143,20 +143,20 @@ def move(*, to: Text, context: Context) -> None:
         to: postgresql://USER:PASSWORD@HOST:PORT/NAME, or @FILE or - (stdin).
     """
     from hooktui.installation import find_paths
-    from hooktui.offline.migrate_to_postgres import check_target, move_store
+    from hooktui.offline.migrate_to_postgres import move_store, parse_database_url
     from hooktui.offline.service_user import act_as_owner
 
     if context.options.connect is not None:
         raise UsageError("move works on the files of this machine; it takes no --connect")
     url = context.secret_value("--to", to).strip()
     try:
-        check_target(url)
+        target = parse_database_url(url)
     except Refused as error:
         raise UsageError(f"--to: {error.detail}") from error
     where = find_paths(context.environ)
     shown = to if to[:1] in ("@", "-") else "@FILE"  # the address may hold a password
     actor = act_as_owner(where, ["move", "--to", shown])
-    moved = move_store(context.environ, url, context.out.progress, actor)
+    moved = move_store(context.environ, target, context.out.progress, actor)
     if context.json:
         context.out.json(asdict(moved))
     else:

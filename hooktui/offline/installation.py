@@ -63,11 +63,6 @@ def this_user() -> Actor:
     )
 
 
-def key_for_people() -> str:
-    """Return a new key as a line of a key file."""
-    return key_line(new_key())
-
-
 def add_key(file: Path) -> str:
     """Add a new key at the top of a key file, or create the file; return the key's id.
 
@@ -83,7 +78,8 @@ def add_key(file: Path) -> str:
 
 
 __all__ = [
-    "BackupSource", "KeyProblem", "Restored", "database_in_place", "open_backup", "restore_backup",
+    "BackupSource", "KeyProblem", "Restored", "database_in_place", "key_line", "new_key",
+    "open_backup", "restore_backup",
 ]  # fmt: skip
 
 

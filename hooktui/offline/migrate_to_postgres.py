@@ -61,23 +61,20 @@ class Move:
     copied: tuple[Copied, ...]
 
 
-def check_target(url: str) -> None:
-    """Check that an address is one of a PostgreSQL database.
-
-    Raises:
-        Refused: it is not.
-    """
-    parse_database_url(url)
+__all__ = ["Move", "carry_over", "move_store", "parse_database_url"]
 
 
 def move_store(
-    environ: Mapping[str, str], url: str, progress: Callable[[str], None], actor: Actor
+    environ: Mapping[str, str],
+    target: DatabaseAddress,
+    progress: Callable[[str], None],
+    actor: Actor,
 ) -> Move:
     """Migrate the SQLite store of this installation to an empty PostgreSQL database.
 
     Args:
         environ: the environment, which selects the installation.
-        url: of the PostgreSQL database.
+        target: the PostgreSQL database.
         progress: called with a line of progress.
         actor: for the audit trail.
 
@@ -85,7 +82,6 @@ def move_store(
         HooktuiError: it was not done, and no server can start on a part of it; names the cause.
     """
     where, _ = sqlite_home(environ, any_database=True)
-    target = parse_database_url(url)
     if not where.database.exists() and not unfinished(where.database):
         raise Refused(
             f"there is no database at {where.database}, so there is nothing to move; a server"

@@ -405,10 +405,10 @@ def kill_a_move(where: InstallPaths, url: str, point: str) -> None:
     script = (
         "import sys\n"
         "from hooktui.offline.installation import this_user\n"
-        "from hooktui.offline.migrate_to_postgres import move_store\n"
+        "from hooktui.offline.migrate_to_postgres import move_store, parse_database_url\n"
         "from hooktui import failpoints\n"
         "environ = {'HOOKTUI_HOME': sys.argv[1], **failpoints.environment(sys.argv[3])}\n"
-        "move_store(environ, sys.argv[2], lambda _: None, this_user())"
+        "move_store(environ, parse_database_url(sys.argv[2]), lambda _: None, this_user())"
     )
     killed = subprocess.run(
         [sys.executable, "-c", script, str(where.home), url, f"{point}:kill"],
@@ -427,7 +427,7 @@ def test_an_empty_home_has_nothing_to_move(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="nothing to move"):
         move_store(
             {"HOOKTUI_HOME": str(tmp_path)},
-            "postgresql://127.0.0.1:1/x",
+            parse_database_url("postgresql://127.0.0.1:1/x"),
             lambda _: None,
             this_user(),
         )
