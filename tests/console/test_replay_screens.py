@@ -106,6 +106,21 @@ async def test_what_is_wrong_is_said_above_the_plan_and_cannot_be_run(
         assert form.disabled_reason("save") is not None
 
 
+# Red while the error of an earlier filter stayed, also as the reason, until the server responded.
+async def test_what_was_wrong_is_not_said_of_other_fields(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        form = await scene.open(ReplayForm)
+        await scene.console.shows("2 deliveries, about")
+        await scene.console.press(*["tab"] * 4, "quotation_mark")
+        await scene.console.shows("the quote is not closed")
+        held = scene.gate.hold(PLAN)
+        await scene.console.press("backspace", *"event:job.*")
+        await scene.console.until(lambda: held.arrived)
+        assert "not complete yet" in str(form.disabled_reason("save"))
+        await scene.console.shows("counting the deliveries")
+        await scene.console.hides("the quote is not closed")
+
+
 # Red when the plan of other fields stays, or when none is made before a field changes again.
 async def test_a_plan_that_was_not_loaded_is_made_again(client: Client, receiver: Receiver):
     async with staged(client, receiver) as scene:

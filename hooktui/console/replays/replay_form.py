@@ -85,7 +85,7 @@ class ReplayForm(ConsoleScreen):
         self._begun, self._started = values_of(selection), started
         self._plan: ReplayPlan | None = None
         self._planned: ReplayValues | None = None
-        self._shown: ReplayValues | None = None  # the fields of the plan on the screen
+        self._shown: ReplayValues | None = None  # the fields of the plan or error on the screen
         self._is_failed = False  # the last plan was not loaded
         self._key = token_hex(16)
         self._timer: Timer | None = None
@@ -201,8 +201,9 @@ class ReplayForm(ConsoleScreen):
             self.refresh_frame()
 
     def _show_counting(self, values: ReplayValues) -> None:
-        """Replace the plan of other fields if the server is slow."""
-        if values is self._planned and values is not self._shown and not self._wrong.text:
+        """Replace the plan or error of other fields if the server is slow."""
+        if values is self._planned and values is not self._shown:
+            self._wrong.show("")
             counting = f" counting the deliveries {self.shell.glyphs.ellipsis}"
             self._lines.show([((counting, "quiet"),)])
 
@@ -218,6 +219,7 @@ class ReplayForm(ConsoleScreen):
             self._show_plan(self._plan)
 
     def _show_wrong(self, words: str) -> None:
+        self._shown = self._planned
         self._wrong.show(words, "warn")
         self._lines.show([])
         self.refresh_frame()
@@ -232,7 +234,7 @@ class ReplayForm(ConsoleScreen):
             return "the replay is being started"
         if self._is_failed:
             return f"there is no plan; {self.shell.key('reload')} makes one again"
-        if self._planned == self.values() and self._wrong.text:
+        if self._shown == self.values() and self._wrong.text:
             return f"a field is invalid: {self._wrong.text}"
         if self._plan is None or self._planned != self.values():
             return f"the plan is not complete yet; press {self.command(name).key} again once it is"
