@@ -38,7 +38,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from hooktui.api.access import Caller, caller_of
 from hooktui.domain.errors import Conflict, TooManyRequests
-from hooktui.domain.rates import TokenBucket
+from hooktui.domain.rates import TokenBucket, burst_of
 
 R = TypeVar("R")
 
@@ -61,7 +61,7 @@ class RateLimiter:
         self, per_s: float, what: str, setting: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._per_s = per_s
-        self._burst = max(per_s * BURST_S, 1.0)
+        self._burst = burst_of(per_s, BURST_S)
         self._what = what
         self._setting = setting
         self._clock = clock
