@@ -254,7 +254,7 @@ def broken_off(address: ServerAddress, error: Exception) -> NoServer:
     )
 
 
-def too_slow(address: ServerAddress, timeout_s: float, *, began: bool = False) -> Unavailable:
+def too_slow(address: ServerAddress, timeout_s: float, *, began: bool) -> Unavailable:
     """Return the error for a response that did not come in time; ``began``: a part of it did."""
     if began:
         return _mark_unknown(
