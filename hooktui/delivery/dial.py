@@ -88,7 +88,7 @@ class Dialer:
         deadline: float,
         phases: ConnectPhases,
         on_lost: Callable[[ReceiverConnection], None],
-        account: Hashable = None,
+        account: Hashable,
     ) -> ReceiverConnection:
         """Return an open connection to the target.
 

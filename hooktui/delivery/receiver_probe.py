@@ -32,7 +32,6 @@ from hooktui.domain.wire.diagnosis import (
 
 PROBE_S = 20.0
 """Time for all steps together; each step also has its limit of a delivery."""
-DEFAULT_AT_ONCE = 8
 
 
 class ReceiverProbe:
@@ -44,15 +43,10 @@ class ReceiverProbe:
         shortages: records resource shortages of this machine.
     """
 
-    def __init__(
-        self,
-        dialer: Dialer,
-        at_once: int = DEFAULT_AT_ONCE,
-        shortages: Shortages | None = None,
-    ) -> None:
+    def __init__(self, dialer: Dialer, at_once: int, shortages: Shortages) -> None:
         self._dialer = dialer
         self._turns = asyncio.Semaphore(at_once)
-        self._shortages = shortages or Shortages()
+        self._shortages = shortages
 
     async def __call__(self, hook: LiveHook, notify: ProgressCallback) -> ConnectionFindings:
         """Return the findings about a hook's receiver; takes 20 s at most.

@@ -242,7 +242,7 @@ def service_of(
         files_limit=files.limit,
         check=_with_engine(_local_checks(where, settings, store), engine, settings, tls),
         key_file=where.key_file,
-        probe=ReceiverProbe(transport.dialer, at_once=files.diagnoses, shortages=engine.shortages),
+        probe=ReceiverProbe(transport.dialer, files.diagnoses, engine.shortages),
     )
 
 

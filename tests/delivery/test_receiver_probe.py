@@ -14,6 +14,7 @@ from cryptography.x509.oid import NameOID
 from hooktui.delivery.dial import Dialer
 from hooktui.delivery.receiver_probe import ReceiverProbe
 from hooktui.delivery.resolver import Resolver, system_lookup
+from hooktui.delivery.shortage import Shortages
 from hooktui.delivery.tls import LONGEST_TEXT, fits, read_chain
 from hooktui.domain.addresses import parse_networks, parse_url
 from hooktui.domain.clock import now_ms
@@ -44,7 +45,8 @@ async def looked(target, *, trust=None, verify_tls=True, lookup=None, own=(), **
     dialer = Dialer(more.get("allowed", LOOPBACK), Resolver(lookup or system_lookup), limits, trust)
     dialer.own_listeners = frozenset(own)
     tell = more.get("tell", quiet)
-    look = await ReceiverProbe(dialer)(live_hook(target=target, verify_tls=verify_tls), tell)
+    probe = ReceiverProbe(dialer, 1, Shortages())
+    look = await probe(live_hook(target=target, verify_tls=verify_tls), tell)
     found = DiagnosisInput(
         hook=wire_hook(url=target.url), target=target, findings=look, ping=None,
         breaker_until_ms=None, paused=False, started_at="2026-11-25T12:00:00.000Z", now_ms=now_ms(),

@@ -350,7 +350,7 @@ async def test_no_address_to_connect_from_is_an_attempt_that_failed(
 async def test_a_diagnosis_for_want_of_files_says_so(clients: Clients, receivers: Receivers):
     receiver = await receivers.answering(OK)
     shortages = Shortages()
-    looker = ReceiverProbe(clients.with_().transport.dialer, shortages=shortages)
+    looker = ReceiverProbe(clients.with_().transport.dialer, 1, shortages)
     with no_file_left(), pytest.raises(Unavailable, match="no file descriptor left"):
         await looker(live_hook(target=receiver.target), lambda _look, _step: None)
     assert shortages.seen.counts == {Condition.FILES: 1}
