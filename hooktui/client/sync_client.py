@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import http.client
+import io
 import select
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
 
@@ -34,8 +36,10 @@ from hooktui.client.responses import (
     too_large,
     too_slow,
 )
-from hooktui.client.timed_socket import TimedSocket
 from hooktui.domain.errors import NotAllowed
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
 
 API_REVISION = 2
 """What this client reads; see ``is_of_revision_1`` of the server."""
@@ -58,6 +62,80 @@ class _SocketConnection(HTTPConnection):
         self.sock = sockets.connect(self._path, CONNECT_TIMEOUT_S)
 
 
+class _TimedSocket:
+    """A connected socket with a deadline for everything, or a timeout for each read.
+
+    The timeout of a socket applies to each read, so a server that sends a byte now and then would
+    block a command forever.
+    """
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._deadline: float | None = None
+        self._idle_s: float | None = None
+
+    def set_deadline(self, seconds: float) -> None:
+        """Set one deadline for all later operations."""
+        self._deadline, self._idle_s = time.monotonic() + seconds, None
+
+    def set_idle(self, seconds: float) -> None:
+        """Set a timeout for each read and write."""
+        self._deadline, self._idle_s = None, seconds
+
+    def before_use(self) -> None:
+        """Set the timeout of the next read or write of the socket.
+
+        Raises:
+            TimeoutError: the deadline has passed.
+        """
+        left = self._idle_s
+        if self._deadline is not None:
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")
+        self._socket.settimeout(left)
+
+    def sendall(self, data: ReadableBuffer) -> None:
+        """Send all of the data."""
+        left = memoryview(data).cast("B")
+        while left:
+            self.before_use()
+            left = left[self._socket.send(left[:_PIECE_BYTES]) :]
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """Return a file that reads from the socket, which stays open as long as the file."""
+        return io.BufferedReader(_Reader(self, self._socket.makefile("rb", buffering=0)))
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        """Return an option of the socket."""
+        return self._socket.getsockopt(level, option, size)
+
+    def fileno(self) -> int:
+        """Return its descriptor."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Close it, once its files are closed."""
+        self._socket.close()
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, timed: _TimedSocket, raw: socket.SocketIO) -> None:
+        self._timed = timed
+        self._raw = raw
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        self._timed.before_use()
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
 class PlainClient:
     """Sends calls one after another over one persistent connection. Not thread-safe.
 
@@ -68,7 +146,7 @@ class PlainClient:
         self.address = address
         self._headers = request_headers(address, role)
         self._connection: HTTPConnection | None = None
-        self._socket: TimedSocket  # the connection drops it before the end of a response
+        self._socket: _TimedSocket  # the connection drops it before the end of a response
 
     def __enter__(self) -> Self:
         return self
@@ -222,7 +300,7 @@ class PlainClient:
             raise not_reached(self.address, CONNECT_TIMEOUT_S) from error
         except OSError as error:
             raise no_connection(self.address, error) from error
-        connection.sock = self._socket = TimedSocket(connection.sock)
+        connection.sock = self._socket = _TimedSocket(connection.sock)
         self._connection = connection
         return connection
 
@@ -264,7 +342,7 @@ def _connection_to(address: ServerAddress) -> HTTPConnection:
     return HTTPConnection(address.host, address.port, timeout=CONNECT_TIMEOUT_S)
 
 
-def _readable(idle: socket.socket | TimedSocket | None) -> bool:
+def _readable(idle: socket.socket | _TimedSocket | None) -> bool:
     """Return whether an idle socket is readable, which usually means that it was closed."""
     if idle is None:
         return True
