@@ -3,8 +3,8 @@
 from tests.support import structure
 
 MAX = {
-    "modules": 400,
-    "lines": 79_415,
+    "modules": 401,
+    "lines": 79_421,
     "modules in import cycles": 0,
     "deepest ancestry of a widget": 4,
     "deepest ancestry of another class": 3,

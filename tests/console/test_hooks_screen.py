@@ -314,7 +314,7 @@ async def test_an_unknown_account_is_said(open_console):
     ("maximum", "again", "last"),
     [
         (5_000, "again marks all 102", "102 hooks marked; Esc unmarks"),
-        (101, "again marks the first 101", "101 of 102 hooks marked, the maximum"),
+        (101, "again marks up to 101", "101 of 102 hooks marked, the maximum"),
     ],
 )
 async def test_marking_all_marks_what_is_loaded_and_says_how_to_mark_the_rest(
@@ -329,6 +329,27 @@ async def test_marking_all_marks_what_is_loaded_and_says_how_to_mark_the_rest(
         await console.shows(f"100 of 102 hooks marked; ^a {again}", "100 marked")
         await console.press("ctrl+a")
         await console.shows(last)
+
+
+# Red while the rows of the end were marked beside as many as the maximum from the start.
+async def test_no_more_than_the_maximum_is_marked_from_the_end_of_a_list(
+    open_console, client, monkeypatch
+):
+    monkeypatch.setattr(chosen_rows, "MAX_MARKED", 101)
+    for number in range(202):
+        client.hook("http://127.0.0.1:9/in", name=f"hook number {number}")
+    async with open_console() as console:
+        await console.shows("202 hooks", "hook number 3")
+        await console.press("end")
+        await console.shows("hook number 201")
+        await console.press("ctrl+a")
+        await console.shows("100 of 202 hooks marked; ^a again marks up to 101")
+        await console.press("ctrl+a")
+        await console.shows("101 of 202 hooks marked, the maximum")
+        await console.press("home")
+        await console.shows("hook number 3")
+        await console.press("ctrl+a")
+        await console.shows("101 of 202 hooks marked, the maximum")
 
 
 # Red when a list without a column to sort by names a column that is none, and loses its order.

@@ -139,7 +139,7 @@ async def test_marks_are_what_a_command_acts_on_and_survive_a_reload():
         source.rows[1] = Row(1, "renamed")
         await listing.reload()
         assert [row.name for row in listing.selected] == ["row 0", "renamed"]
-        assert listing.mark_all() == 20
+        assert listing.mark_all(100) == 20
         assert listing.clear_marks()
         assert not listing.clear_marks()
 

@@ -109,8 +109,8 @@ class ChosenRows(ScreenPart):
     def mark_all(self) -> Coroutine[None, None, None] | None:
         """Mark the loaded rows; if all of these are marked already, all rows of the list."""
         listing = self.listing
-        before, marked = len(listing.marks), listing.mark_all()
-        if marked == before and marked < listing.window.total:
+        before, marked = len(listing.marks), listing.mark_all(MAX_MARKED)
+        if marked == before and marked < min(listing.window.total, MAX_MARKED):
             return self._mark_every()
         self._notify_marked(marked)
         return None
@@ -132,7 +132,7 @@ class ChosenRows(ScreenPart):
         if marked >= MAX_MARKED:
             self._screen.notice(f"{count}, the maximum; a filter narrows the list", "warn")
         else:
-            most = f"all {total:,}" if total <= MAX_MARKED else f"the first {MAX_MARKED:,}"
+            most = f"all {total:,}" if total <= MAX_MARKED else f"up to {MAX_MARKED:,}"
             again = f"{key('mark_all')} again marks {most}"
             self._screen.notice(f"{count}; {again}", "warn")
 

@@ -224,15 +224,14 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         self.post_message(self.MarksChanged(self))
         self._go_to(self.cursor + 1)
 
-    def mark_all(self) -> int:
-        """Mark the rows in memory; return the number of marked rows."""
+    def mark_all(self, max_rows: int) -> int:
+        """Mark the rows in memory, until ``max_rows`` are marked; return the number of these."""
         if self.markable:
-            self.marks.update({self.row_id(row): row for row in self.window.rows()})
-            self._marks_changed()
+            self._mark(self.window.rows(), max_rows)
         return len(self.marks)
 
     async def mark_every(self, max_rows: int) -> int:
-        """Mark up to ``max_rows`` rows of the whole list; return the number of marked rows.
+        """Mark rows of the whole list, until ``max_rows`` are marked; return the number of these.
 
         Raises:
             HooktuiError: the server did not return them; the marks are unchanged.
@@ -242,9 +241,16 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         request = self._asked
         rows = await self.window.all_rows(max_rows)
         if request == self._asked:  # otherwise another list was requested in the meantime
-            self.marks.update({self.row_id(row): row for row in rows})
-            self._marks_changed()
+            self._mark(rows, max_rows)
         return len(self.marks)
+
+    def _mark(self, rows: Iterable[T], max_rows: int) -> None:
+        """Mark rows in their order, until ``max_rows`` are marked, also those marked before."""
+        for row in rows:
+            identity = self.row_id(row)
+            if identity in self.marks or len(self.marks) < max_rows:
+                self.marks[identity] = row
+        self._marks_changed()
 
     def unmark(self, identities: Iterable[Hashable]) -> None:
         """Unmark some rows, whether or not they are in memory."""
