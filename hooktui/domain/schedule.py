@@ -97,7 +97,7 @@ def parse_retry_after_s(value: str, now_ms: int) -> int | None:
     """
     text = value.strip()
     if text.isascii() and text.isdigit():
-        seconds = int(text[:9])
+        seconds = int(text.lstrip("0")[:9] or 0)
     else:
         moment_s = parse_http_date_s(text)
         if moment_s is None:

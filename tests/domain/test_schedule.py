@@ -66,6 +66,8 @@ def test_retry_after_gives_no_further_attempt() -> None:
         ("120", 120),
         (" 120 ", 120),
         ("0", 1),
+        ("000", 1),
+        ("0000000000120", 120),
         ("86401", 86400),
         ("9" * 5000, 86400),
         (formatdate(NOW_MS / 1000 + 90, usegmt=True), 90),
