@@ -90,7 +90,7 @@ def _print_unit(
     if hidden is not None:
         context.out.note(
             f"the service does not see {hidden} (ProtectHome, PrivateTmp): install hooktui for all,"
-            " such as into /opt/hooktui with /usr/bin/python3, and print the unit with that one"
+            " such as into /opt/hooktui with the system's Python, and print the unit with that one"
         )
 
 
