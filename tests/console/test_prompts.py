@@ -10,6 +10,7 @@ from hooktui.console.frame.screen import ConsoleScreen, front_screen
 from hooktui.console.hooks.form_fields import FormFields
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.log.log_screen import LiveLogScreen
+from hooktui.console.registry import COMMANDS, LINE_COMMANDS
 from hooktui.console.widgets.prompt_bars import Prompt
 
 PROMPTS = {"slash": "1", "ctrl+f": "2", "colon": "1"}
@@ -226,6 +227,25 @@ async def test_zero_is_an_argument(open_console, make_hook, line):
         await opened(console, "colon")
         await console.press(*line, "enter")
         await console.shows("'0' is not an id")
+
+
+TAKING = [one.word for one in (*COMMANDS, *LINE_COMMANDS) if one.argument and one.argument.required]
+ODD_ARGUMENTS = ("0", "-1", "9" * 20, "²", '"', "[red]", "a:b", "evt_0", "rpl_0000000000000")
+
+
+# Red while 0 counted as no argument.
+@pytest.mark.parametrize("word", [*TAKING, "replay", "filter", "log"])
+async def test_no_argument_of_a_line_ends_the_console(open_console, make_hook, word):
+    make_hook(name="billing")
+    async with open_console(size=(80, 24)) as console:
+        await console.shows("billing")
+        for argument in ODD_ARGUMENTS:
+            await console.pilot.press("escape", "escape", "colon")
+            await console.until(lambda: in_prompt(console))
+            console.app.focused.value = f"{word} {argument}"
+            await console.pilot.press("enter")
+            await console.pilot.pause()
+            assert console.app.is_running, (word, argument)
 
 
 # Red when what was pasted after Enter is filtered for.
