@@ -27,6 +27,9 @@ MAX_HINTS = 3
 
 MAX_NEAR_NAMES, MAX_NEAR_LETTERS = 50, 40
 
+_MAX_GROUPS = 10
+"""Groups that a refusal names."""
+
 _NAME = re.compile(r"[a-z0-9_-]{1,64}(\.[a-z0-9_-]{1,64}){0,3}")
 
 
@@ -139,12 +142,14 @@ def unknown(catalogue: Catalogue, name: str, *, hint: bool = True) -> str:
     """Return the message for an event type that is refused; with a hint it names similar types."""
     if group_of(name) == OPERATOR_GROUP:
         return f"{name[:100]!r} is sent by hooktui itself; producers cannot send it"
-    return _unknown(type_ids(catalogue), name, hint=hint)
+    return _unknown(type_ids(catalogue), name, "", hint=hint)
 
 
-def _unknown(known: Sequence[str], name: str, *, hint: bool) -> str:
+def _unknown(known: Sequence[str], name: str, groups: str, *, hint: bool) -> str:
     close = near(known, name) if hint else []
-    advice = f"did you mean {' or '.join(close)}?" if close else "see: hooktui events types"
+    advice = f"{groups}see: hooktui events types"
+    if close:
+        advice = f"did you mean {' or '.join(close)}?"
     return f"unknown event type {name[:100]!r}; {advice}"
 
 
@@ -161,9 +166,14 @@ def normalise(catalogue: Catalogue, events: Sequence[str]) -> tuple[str, ...]:
     there = set(known)
     wrong = [(index, name) for index, name in enumerate(events) if name not in there]
     if wrong:
+        some = [group.id for group in catalogue.groups[:_MAX_GROUPS]]
+        more = ", …" if len(catalogue.groups) > len(some) else ""
+        groups = f"groups: {', '.join(some)}{more}; "
         raise Refused.fields(
             [
-                FieldError(f"/events/{index}", _unknown(known, name, hint=count < MAX_HINTS))
+                FieldError(
+                    f"/events/{index}", _unknown(known, name, groups, hint=count < MAX_HINTS)
+                )
                 for count, (index, name) in enumerate(wrong[: MAX_ERRORS + 1])
             ]
         )

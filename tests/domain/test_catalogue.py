@@ -100,6 +100,13 @@ def test_a_group_is_proposed_to_subscribe_to_and_never_to_send() -> None:
     assert "did you mean job." in unknown(ETL, "job")
 
 
+# Red when all that is said is where the types are listed.
+@pytest.mark.parametrize("name", ["*", "zzzzzz", "?"])
+def test_a_refused_subscription_names_the_groups(name: str) -> None:
+    with pytest.raises(Refused, match="groups: job, cluster; see: hooktui events types"):
+        normalise(ETL, [name])
+
+
 @given(st.lists(NAMES, min_size=1))
 def test_a_normal_subscription_covers_the_same_in_catalogue_order(events: list[str]) -> None:
     normal = normalise(ETL, events)
