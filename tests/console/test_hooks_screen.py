@@ -23,6 +23,15 @@ async def test_no_hooks_teach_what_to_do(open_console):
         await console.shows("there is no hook under the cursor; n creates one")
 
 
+# Red when the key is named to a viewer, who may not use it.
+async def test_no_hooks_do_not_teach_a_viewer_what_only_others_may_do(open_console):
+    async with open_console(role="viewer") as console:
+        await console.shows("No hooks yet", "lists all keys", "(viewer)")
+        await console.press("enter")
+        await console.shows("there is no hook under the cursor")
+        assert "creates" not in console.text
+
+
 async def test_a_hook_is_one_line_with_state_host_and_events(open_console, make_hook):
     make_hook(name="billing", events=["job", "cluster.error"])
     async with open_console(size=(150, 30)) as console:

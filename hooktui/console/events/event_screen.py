@@ -27,6 +27,7 @@ from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.catalogue import PING
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import HooktuiError, NotFound
+from hooktui.domain.roles import allows
 from hooktui.domain.wire.events import EventDetail, HookDecision
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import ReplaySelection
@@ -81,13 +82,15 @@ class EventScreen(ConsoleScreen):
     def compose_body(self) -> ComposeResult:
         """Compose the summary, the list of hooks and the body."""
         shell = self.shell
-        makes = f"{shell.key('go_hooks')}, then {shell.key('new')}"
+        none = "  This account has no hooks"
+        if allows(shell.role, self.command("new").need):
+            none += f"; {shell.key('go_hooks')}, then {shell.key('new')} creates one"
         yield Lines(id="head")
         self.listing: WindowedList[HookDecision] = WindowedList(
             decision_columns(shell.glyphs, shell.clock, shell.key),
             DecisionPages(self.send, self.event_id),
             lambda row: row.hook,
-            empty=(((f"  This account has no hooks; {makes} creates one.", "plain"),),),
+            empty=(((f"{none}.", "plain"),),),
             markable=False,
             id="decisions",
         )

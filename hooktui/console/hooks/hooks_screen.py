@@ -82,7 +82,7 @@ class HooksScreen(ListScreen[Hook]):
             self.ROW_COMMANDS,
             active=lambda: not self.live_log.has_focus,
             narrowed=lambda: bool(self.filter.text),
-            hint=lambda: f"{self.shell.key('new')} creates one",
+            hint=self.row_hint,
         )
 
     def columns(self) -> Sequence[Column[Hook]]:
@@ -96,6 +96,10 @@ class HooksScreen(ListScreen[Hook]):
         yield from super().compose_body()
         yield self.live_log
 
+    def row_hint(self) -> str:
+        """Return how to create a hook, unless the role may not."""
+        return "" if self.disabled_reason("new") else f"{self.shell.key('new')} creates one"
+
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return the text of an empty list, or of a filter without matches."""
         key = self.shell.key
@@ -108,7 +112,7 @@ class HooksScreen(ListScreen[Hook]):
             "A hook receives a signed POST for each event that it subscribes to:",
             "jobs, clusters, or your own types. Failed deliveries are retried.",
             "",
-            (key("new"), "creates the first one"),
+            *(() if self.disabled_reason("new") else ((key("new"), "creates the first one"),)),
             (key("help"), "lists all keys"),
             "",
             f"To try hooktui first, quit with {key('quit')} and run `hooktui demo`.",
