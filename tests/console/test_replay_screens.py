@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
+from hooktui.client import calls
 from hooktui.console.replays.replay_form import ReplayForm
 from hooktui.console.replays.replay_screen import ReplayScreen
 from hooktui.console.replays.replays_screen import ReplaysScreen
@@ -11,6 +13,7 @@ from tests.console.client import Client
 from tests.console.command_scene import USER, Scene, staged
 from tests.console.gate import Passing, Spoil, _answer, lost, says
 from tests.support.receivers import Receiver
+from tests.support.waiting import wait_for
 
 PLAN, RUN = "POST /v1/replays/plan", "POST /v1/replays"
 
@@ -175,6 +178,33 @@ async def test_a_replay_that_waits_says_for_what_and_not_how_long(
             "waits",
             f"hook {scene.hook.id} waits: delivery is pau",  # may be cut
         )
+
+
+# Red when the list follows the replays alone: a hook that is disabled is no change of a replay.
+async def test_the_list_says_that_a_replay_waits_from_now_on(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        scene.ask(calls.create_replay(client.id, scene.selection, rate_per_s=0.1))
+        await scene.open(ReplaysScreen)
+        await scene.console.shows("running", "0.1/s")
+        await scene.console.hides("waits")
+        await asyncio.sleep(1.5)  # until then its own feed items load it again
+        scene.ask(calls.edit_hook(scene.hook.id, {"active": False}))
+        await scene.console.shows("waits")
+
+
+# Red when only a running replay is read again: its deliveries may be retried for hours after it.
+async def test_the_results_of_a_replay_arrive_after_its_end(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        receiver.status = 500
+        made = scene.ask(calls.create_replay(client.id, scene.selection))
+        wait_for(lambda: scene.replays()[0].state == "finished")
+        scene.app.navigation.open_replay(made.id)
+        await scene.on(ReplayScreen)
+        await scene.console.shows("finished", "2 waiting", "0 cancelled")
+        await asyncio.sleep(1.5)  # until then its own feed items load it again
+        for delivery in scene.ask(calls.list_deliveries(client.id, q=f"replay:{made.id}")).data:
+            scene.ask(calls.cancel_delivery(delivery.id))
+        await scene.console.shows("0 waiting", "2 cancelled")
 
 
 async def test_an_abort_can_cancel_what_waits_and_starts_on_back(

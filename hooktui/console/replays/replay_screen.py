@@ -11,7 +11,7 @@ from hooktui.console.frame.parts import acts_on
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
 from hooktui.console.replays.replay_actions import ReplayActions
-from hooktui.console.replays.replay_text import RUNNING, hook_columns, progress_lines
+from hooktui.console.replays.replay_text import hook_columns, may_have_changed, progress_lines
 from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.page_window import OnePage
@@ -20,8 +20,9 @@ from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.wire.replays import Replay, ReplayHook
 
-RUNNING_S: Final = 2.0
-"""Seconds between two reloads of a running replay; its feed item arrives once a second."""
+UNSEEN_S: Final = 2.0
+"""Minimum number of seconds between two reloads after changes that have no feed item of a replay:
+what it waits for, and the results of its deliveries after it was paused or has ended."""
 
 
 class ReplayScreen(ConsoleScreen):
@@ -49,6 +50,7 @@ class ReplayScreen(ConsoleScreen):
         )
         self.replay_id = replay_id
         self.replay: Replay | None = None
+        self._others_changed = False  # deliveries or hooks changed since the last reload
         self.actions = ReplayActions(self, lambda: self.replay, self._show)
         self.parts = (self.actions,)
 
@@ -71,15 +73,16 @@ class ReplayScreen(ConsoleScreen):
         yield self._hooks
 
     def begin(self) -> None:
-        """Set up the reloads of a running replay, and load it."""
+        """Set up the reloads of an unfinished replay, and load it."""
         super().begin()
         self._hooks.focus()
         self.run_worker(self._read(), name="replay")
-        self.set_interval(RUNNING_S, self._read_running)
+        self.set_interval(UNSEEN_S, self._reload_unseen)
 
-    def _read_running(self) -> None:
-        if self.replay is not None and self.replay.state == RUNNING and self.app.screen is self:
-            self.run_latest(self._read, "replay")
+    def _reload_unseen(self) -> None:
+        replay = self.replay
+        if replay and may_have_changed(replay, others_changed=self._others_changed):
+            self.add_changes(FeedChanges(replays={replay.id}))
 
     async def _read(self) -> None:
         try:
@@ -108,7 +111,9 @@ class ReplayScreen(ConsoleScreen):
 
     async def changed(self, changes: FeedChanges) -> None:
         """Reload the replay when it has changed."""
+        self._others_changed |= bool(changes.deliveries or changes.hooks)
         if self.replay_id in changes.replays or changes.everything:
+            self._others_changed = False
             await self._read()
 
     # -- commands

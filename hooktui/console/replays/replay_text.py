@@ -24,6 +24,15 @@ _TONES: Final[dict[str, StyleName]] = {
 }  # fmt: skip
 
 
+def may_have_changed(replay: Replay, *, others_changed: bool) -> bool:
+    """Return whether a replay may have changed without a feed item of its own.
+
+    A running one may begin or stop to wait at any time; after it was paused or has ended, the
+    results of its waiting deliveries are counted, which ``others_changed`` says may have come.
+    """
+    return replay.state == RUNNING or (others_changed and replay.progress.waiting > 0)
+
+
 def handled(replay: Replay) -> int:
     """Return the number of deliveries that a replay has sent or retried."""
     return replay.progress.sent + replay.progress.retried

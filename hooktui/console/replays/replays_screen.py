@@ -9,7 +9,9 @@ from hooktui.console.frame.frame_text import introduction
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import relabel
 from hooktui.console.replays.replay_actions import ReplayActions
-from hooktui.console.replays.replay_text import replay_columns
+from hooktui.console.replays.replay_screen import UNSEEN_S
+from hooktui.console.replays.replay_text import may_have_changed, replay_columns
+from hooktui.console.shell.change_feed import FeedChanges
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
@@ -37,6 +39,27 @@ class ReplaysScreen(ListScreen[Replay]):
         self.handlers.update(open=opens, replay=self.replay, copy=self.copy)
         actions = ReplayActions(self, lambda: self.cursor_row, lambda _: self.read_soon())
         self.parts = (*self.parts, actions)
+        self._others_changed = False  # deliveries or hooks changed since the last reload
+
+    def begin(self) -> None:
+        """Set up the reloads of unfinished replays, and load the list."""
+        super().begin()
+        self.set_interval(UNSEEN_S, self._reload_unseen)
+
+    def _reload_unseen(self) -> None:
+        others_changed, rows = self._others_changed, self.listing.window.rows()
+        unseen = {
+            replay.id for replay in rows if may_have_changed(replay, others_changed=others_changed)
+        }
+        if unseen:
+            self.add_changes(FeedChanges(replays=unseen))
+
+    async def changed(self, changes: FeedChanges) -> None:
+        """Reload the list when replays have changed."""
+        self._others_changed |= bool(changes.deliveries or changes.hooks)
+        if changes.replays or changes.everything:
+            self._others_changed = False
+        await super().changed(changes)
 
     def columns(self) -> Sequence[Column[Replay]]:
         """Return the columns."""
