@@ -77,16 +77,17 @@ def date_of(at_ms: int) -> str:
     return time.strftime("%a %d %b %Y", time.localtime(at_ms / 1000))
 
 
-def moment(at: int | str, now_ms: int) -> str:
+def moment(at: int | str, now_ms: int, *, seconds: bool = True) -> str:
     """Return a local time, with more of the date the further it is from now.
 
     ``14:03:07`` on the same day, ``Thu 14:03`` within six days, ``01 Dec 14:03`` in the same year,
-    else ``2026-12-01 14:03``. ``at`` is in milliseconds or RFC 3339.
+    else ``2026-12-01 14:03``. ``at`` is in milliseconds or RFC 3339. ``seconds``: whether a time of
+    the same day has them.
     """
     at_ms = from_rfc3339(at) if isinstance(at, str) else at
     then, now = time.localtime(at_ms / 1000), time.localtime(now_ms / 1000)
     if then[:3] == now[:3]:
-        return time.strftime("%H:%M:%S", then)
+        return time.strftime("%H:%M:%S" if seconds else "%H:%M", then)
     if abs(at_ms - now_ms) < 6 * 86_400_000:
         return time.strftime("%a %H:%M", then)
     same_year = then.tm_year == now.tm_year

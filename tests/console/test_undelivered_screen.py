@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hooktui.client import calls
+from hooktui.console.alerts.alerts_screen import AlertsScreen
 from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.deliveries.undelivered_screen import UndeliveredScreen
 from hooktui.console.events.events_screen import EventsScreen
+from hooktui.console.formatting import moment
 from hooktui.console.replays.replay_form import ReplayForm
 from hooktui.domain.wire.undelivered import NOT_GIVEN_UP
 from tests.console.client import Client
@@ -149,6 +153,22 @@ async def test_the_state_says_who_acknowledged_and_how_long_it_is_snoozed(
         await scene.console.press("Z", "1")
         await scene.console.shows("(1 alert) is snoozed for 1h")
         await scene.console.shows("snoozed to")
+
+
+# Red while it was cut to "snoozed to 06:1…" in 80 columns.
+@pytest.mark.parametrize("key", ["1", "7"])
+async def test_the_end_of_a_snooze_is_shown_in_full(client: Client, receiver: Receiver, key: str):
+    async with staged(client, receiver, size=(80, 24)) as scene:
+        scene.ask(calls.edit_hook(scene.hook.id, {"name": "orders of the northern warehouse"}))
+        await on_group(scene, "http_5xx")
+        await scene.console.press("Z", key)
+        await scene.console.shows("is snoozed for")
+        until = scene.groups()[0].state_until
+        assert until is not None
+        ends = f"snoozed to {moment(until, scene.app.clock(), seconds=False)}"
+        await scene.console.shows("http_5xx", ends)
+        await scene.open(AlertsScreen)
+        await scene.console.shows("Alerts  1 alert", ends)
 
 
 async def test_a_group_is_given_up_after_a_question_that_starts_on_cancel(

@@ -12,7 +12,7 @@ from hooktui.console.deliveries.undelivered_screen import (
     open_group,
     replay_of_group,
 )
-from hooktui.console.deliveries.undelivered_text import STATE_TONES, snoozed_words
+from hooktui.console.deliveries.undelivered_text import STATE_TONES, STATE_WIDTH, snoozed_words
 from hooktui.console.formatting import ago
 from hooktui.console.frame.frame_text import introduction
 from hooktui.console.frame.list_screen import ListScreen
@@ -196,7 +196,8 @@ def _columns(clock: Callable[[], int], *, resolved: bool) -> tuple[Column[Alert]
         Column(name="opened", title="since", width=5, align="right", priority=0,
                cell=lambda a: ago(a.opened_at, clock())),
         *((end,) if resolved else ()),
-        Column(name="state", cell=state, width=12, grow=1, max_width=20, priority=0),
+        Column(name="state", cell=state, width=12, grow=1, max_width=STATE_WIDTH, whole=True,
+               priority=0),
         Column(name="summary", title="what", cell=summary_of, width=56, least=24, grow=6,
                max_width=90, priority=0),
         Column(name="count", title="times", width=6, align="right", priority=1,

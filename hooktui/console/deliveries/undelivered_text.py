@@ -13,6 +13,8 @@ from hooktui.domain.text import counted
 from hooktui.domain.wire.undelivered import UndeliveredGroup, UndeliveredTotals
 
 STATE_TONES: Final[dict[str, StyleName]] = {"open": "bad", "acknowledged": "plain"}
+STATE_WIDTH: Final = 23
+"""Cells of the longest state, ``snoozed to 10 Dec 06:10``: cut, it does not say until when."""
 _WAITS: Final = {"breaker": "breaker open"}
 
 
@@ -30,7 +32,7 @@ def state_words(group: UndeliveredGroup, now_ms: int) -> str:
 
 def snoozed_words(until: str, now_ms: int) -> str:
     """Return the state of a snoozed group or alert."""
-    return f"snoozed to {moment(until, now_ms)}"
+    return f"snoozed to {moment(until, now_ms, seconds=False)}"
 
 
 def totals_words(totals: UndeliveredTotals) -> str:
@@ -82,7 +84,8 @@ def group_columns(clock: Callable[[], int]) -> tuple[Column[UndeliveredGroup], .
                cell=lambda g: ago(g.oldest_at, clock())),
         Column(name="newest", width=7, align="right", priority=3, sort="newest_at",
                cell=lambda g: ago(g.newest_at, clock()), tone="quiet"),
-        Column(name="state", cell=state, width=12, grow=4, max_width=20, priority=0),
+        Column(name="state", cell=state, width=12, grow=4, max_width=STATE_WIDTH, whole=True,
+               priority=0),
         Column(name="waits", cell=waits, tone="warn", width=16, least=8, priority=1),
         Column(name="by", cell=lambda g: "" if g.state == "open" else g.state_by or "",
                tone="quiet", width=8, grow=1, max_width=16, priority=3),
