@@ -252,6 +252,23 @@ def test_a_busy_hook_is_named(api: httpx.Client, account: int, receiver: Receive
     api.post(f"/v1/replays/{replay['id']}/abort")
 
 
+# Red while a plan of what is refused read as if it could be run.
+def test_a_plan_says_why_it_cannot_be_run_now(
+    api: httpx.Client, account: int, receiver: Receiver
+) -> None:
+    hook = fail(api, account, receiver, 5)
+    assert plan(api, account, hooks=[hook])["warnings"] == []
+    made = start(api, account, rate=1, selection={"hooks": [hook], "mode": "failed"})
+    (warning,) = plan(api, account, hooks=[hook])["warnings"]
+    assert warning.startswith(f"cannot be run now: hook {hook} has the unfinished replay")
+    assert made["id"] in warning
+    api.post(f"/v1/replays/{made['id']}/abort", json={})
+    assert plan(api, account, hooks=[hook])["warnings"] == []
+    api.patch(f"/v1/hooks/{hook}", json={"active": False})
+    (warning,) = plan(api, account, hooks=[hook])["warnings"]
+    assert "all hooks of this replay are disabled" in warning
+
+
 def test_a_pause_of_all_sending_holds_it(
     api: httpx.Client, account: int, receiver: Receiver
 ) -> None:

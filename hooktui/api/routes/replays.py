@@ -69,7 +69,7 @@ from hooktui.store.queries.replay_plans import (
     read_position,
     write_position,
 )
-from hooktui.store.queries.replays import hooks_to_replay
+from hooktui.store.queries.replays import hooks_to_replay, no_start_reason
 from hooktui.store.tx import Tx
 
 _MAX_DELIVERIES = 10**12
@@ -191,11 +191,13 @@ async def _plan(
         for hook in hooks
         for name, count in counted.hooks[hook.id].skipped.items()
     )
-    warnings = (
+    no_start = await read(request, no_start_reason, selection.hooks or ())
+    warnings = [] if no_start is None else [f"cannot be run now: {no_start}"]
+    warnings += [
         f"hook {hook.id} sends in order: a delivery that fails holds those behind it"
         for hook in hooks
         if holds_line(hook, selection)
-    )
+    ]
     return with_estimate(
         ReplayPlan(
             selection=wire_selection(selection),

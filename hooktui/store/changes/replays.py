@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import starmap
-from typing import Final
 
 import msgspec
 from sqlalchemy import (
@@ -14,7 +13,6 @@ from sqlalchemy import (
     exists,
     func,
     insert,
-    literal_column,
     not_,
     select,
     update,
@@ -31,7 +29,6 @@ from hooktui.domain.replays import (
     FAILED_IN_A_ROW,
     HOOK_DELETED,
     LEASE_MS,
-    MAX_UNFINISHED,
     UNFINISHED,
     WAITING_CANCELLED,
     PairSelection,
@@ -53,9 +50,11 @@ from hooktui.store.queries.hooks import no_hook
 from hooktui.store.queries.replay_candidates import first_cursor
 from hooktui.store.queries.replays import (
     IS_RUNNING,
+    IS_WALK_UNFINISHED,
     get_replay,
     is_free,
     no_replay,
+    no_start_reason,
     replay_row,
     stored_selection,
 )
@@ -72,8 +71,6 @@ from hooktui.store.tables import (
 from hooktui.store.tx import Tx
 
 _UNFINISHED = [state.value for state in UNFINISHED]
-_IS_UNFINISHED: Final = REPLAY_HOOK.c.state != literal_column("'done'")
-"""Literal, for the partial index."""
 
 
 def create_replay(
@@ -104,7 +101,6 @@ def create_replay(
         return known, False
     hooks = selection.hooks or ()
     _check_hooks(tx, account, hooks, selection.mode)
-    _check_unfinished(tx, hooks)
     replay = tx.ids.next(tx.now_ms)
     tx.conn.execute(
         insert(REPLAY).values(
@@ -240,7 +236,7 @@ def end_aside_of(tx: Tx, account: AccountId, hook: HookId) -> None:
     aside = and_(
         REPLAY_HOOK.c.hook_id == hook,
         REPLAY_HOOK.c.state == WalkState.SET_ASIDE.value,
-        _IS_UNFINISHED,
+        IS_WALK_UNFINISHED,
     )
     replays = tx.conn.execute(select(REPLAY_HOOK.c.replay_id).where(aside)).scalars().all()
     ended = {"state": WalkState.DONE.value, "reason": HOOK_DELETED}
@@ -266,37 +262,19 @@ def _by_key(tx: Tx, account: AccountId, key: str | None, body_sha256: bytes | No
 
 
 def _check_hooks(tx: Tx, account: AccountId, hooks: Sequence[HookId], mode: ReplayMode) -> None:
-    query = select(HOOK.c.id, HOOK.c.active).where(
+    query = select(HOOK.c.id).where(
         HOOK.c.id.in_(list(hooks)), HOOK.c.account_id == account, HOOK.c.deleted_at.is_(None)
     )
-    active = {row.id: row.active for row in tx.conn.execute(query)}
+    known = set(tx.conn.execute(query).scalars())
     for hook in hooks:
-        if hook not in active:
+        if hook not in known:
             raise no_hook(hook)
     if not hooks:
         why = "has undelivered deliveries" if mode is ReplayMode.FAILED else "is enabled"
         raise Conflict(f"there is nothing to replay: no hook {why}")
-    if not any(active.values()):
-        raise Conflict("all hooks of this replay are disabled; enable one first")
-
-
-def _check_unfinished(tx: Tx, hooks: Sequence[HookId]) -> None:
-    counted = select(func.count()).select_from(REPLAY).where(REPLAY.c.state.in_(_UNFINISHED))
-    if tx.conn.execute(counted).scalar_one() >= MAX_UNFINISHED:
-        raise Conflict(
-            f"{MAX_UNFINISHED} replays are unfinished, the limit; wait until one has finished,"
-            " or abort one"
-        )
-    busy = select(REPLAY_HOOK.c.hook_id, REPLAY_HOOK.c.replay_id).where(
-        REPLAY_HOOK.c.hook_id.in_(list(hooks)), _IS_UNFINISHED
-    )
-    first = tx.conn.execute(busy.order_by(REPLAY_HOOK.c.hook_id).limit(1)).first()
-    if first is not None:
-        hook, replay = first
-        raise Conflict(
-            f"hook {hook} has the unfinished replay {encode('rpl', replay)}; wait until it has"
-            " finished, or abort it"
-        )
+    reason = no_start_reason(tx.conn, hooks)
+    if reason is not None:
+        raise Conflict(reason)
 
 
 def _find(tx: Tx, account: AccountId | None, replay: int) -> ReplayRow:

@@ -19,6 +19,7 @@ from hooktui.domain.ids import AccountId, DeliveryId, HookId, ceiling_at, encode
 from hooktui.domain.replays import (
     CANCELLING,
     MAX_HOOKS,
+    MAX_UNFINISHED,
     UNFINISHED,
     PairSelection,
     ReplayMode,
@@ -64,6 +65,8 @@ replay_row = maker_of(ReplayRow)
 _WALK_COLUMNS = [REPLAY_HOOK.c[name] for name in _HookRow._fields[:8]]
 _HOOK_BYTES = 500
 IS_RUNNING: Final = REPLAY.c.state == literal_column("'running'")  # literal, for the partial index
+IS_WALK_UNFINISHED: Final = REPLAY_HOOK.c.state != literal_column("'done'")  # literal, too
+_UNFINISHED: Final = [state.value for state in UNFINISHED]
 _RESULTS = {
     DeliveryStatus.DELIVERED.value: "delivered",
     DeliveryStatus.FAILED.value: "failed",
@@ -361,3 +364,27 @@ def hooks_to_replay(
         hooks = hooks.where(HOOK.c.active)
     hooks = hooks.order_by(HOOK.c.id).limit(MAX_HOOKS + 1)
     return [HookId(hook) for hook in conn.execute(hooks).scalars()]
+
+
+def no_start_reason(conn: Connection, hooks: Collection[HookId]) -> str | None:
+    """Return why a replay of some hooks cannot be started now, or None."""
+    active = select(HOOK.c.id).where(HOOK.c.id.in_(list(hooks)), HOOK.c.active)
+    if hooks and conn.execute(active.limit(1)).first() is None:
+        return "all hooks of this replay are disabled; enable one first"
+    unfinished = select(func.count()).select_from(REPLAY).where(REPLAY.c.state.in_(_UNFINISHED))
+    if conn.execute(unfinished).scalar_one() >= MAX_UNFINISHED:
+        return (
+            f"{MAX_UNFINISHED} replays are unfinished, the limit; wait until one has finished,"
+            " or abort one"
+        )
+    busy = select(REPLAY_HOOK.c.hook_id, REPLAY_HOOK.c.replay_id).where(
+        REPLAY_HOOK.c.hook_id.in_(list(hooks)), IS_WALK_UNFINISHED
+    )
+    first = conn.execute(busy.order_by(REPLAY_HOOK.c.hook_id).limit(1)).first()
+    if first is None:
+        return None
+    hook, replay = first
+    return (
+        f"hook {hook} has the unfinished replay {encode('rpl', replay)}; wait until it has"
+        " finished, or abort it"
+    )
