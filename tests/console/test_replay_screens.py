@@ -233,6 +233,17 @@ async def test_the_command_line_opens_a_replay_by_its_id(client: Client, receive
         assert screen.replay_id == replay.id
 
 
+# Red while a line of the plan was cut, so that a warning did not say what to do.
+async def test_a_plan_shows_its_warnings_in_full(client: Client, receiver: Receiver):
+    async with staged(client, receiver, size=(80, 24)) as scene:
+        replay = scene.unfinished()
+        await scene.open(ReplayForm)
+        await scene.console.shows(
+            f"! cannot be run now: hook {scene.hook.id} has the unfinished replay {replay.id};",
+            "or abort it",
+        )
+
+
 # Red when a form at the smallest size leaves no room for its plan.
 async def test_the_plan_is_seen_at_the_smallest_size(client: Client, receiver: Receiver):
     async with staged(client, receiver, size=(60, 15)) as scene:

@@ -99,7 +99,7 @@ class ReplayForm(ConsoleScreen):
                     yield Static(label, classes="label", markup=False)
                     yield self._field(name)
         # Not queried later: when a late plan arrives, the form may have no children any more.
-        self._wrong, self._lines = Note(id="wrong"), Lines(id="plan")
+        self._wrong, self._lines = Note(id="wrong"), Lines(hang=3, id="plan")
         yield self._wrong
         with VerticalScroll(id="rest"):
             yield self._lines

@@ -210,7 +210,7 @@ def plan_lines(plan: ReplayPlan, glyphs: Glyphs, now_ms: int) -> list[StyledLine
     if others and plan.total:
         lines.append(((f"   {counted(others, 'hook')} without any", "quiet"),))
     lines += [((f" skips {_skip_words(skip)}", "quiet"),) for skip in plan.skipped]
-    lines += [((f" ! {warning}", "warn"),) for warning in plan.warnings]
+    lines += [((" ! ", "warn"), (warning, "warn")) for warning in plan.warnings]
     return lines
 
 
