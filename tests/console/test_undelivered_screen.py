@@ -231,13 +231,15 @@ async def test_the_command_line_opens_the_lists(open_console, make_hook):
 
 
 # Red when a late response opens a screen over another one that was opened meanwhile.
+@pytest.mark.parametrize(("cause", "key"), [("http_5xx", "x"), ("skipped", "enter")])
 async def test_a_late_response_opens_nothing_over_another_screen(
-    client: Client, receiver: Receiver
+    client: Client, receiver: Receiver, cause: str, key: str
 ):
     async with staged(client, receiver) as scene:
-        screen = await on_group(scene, "http_5xx")
+        disable_with_one_held(scene)
+        screen = await on_group(scene, cause)
         held = scene.gate.hold_answer(f"GET /v1/hooks/{scene.hook.id}")
-        await scene.console.press("x")
+        await scene.console.press(key)
         await scene.console.until(lambda: held.arrived)
         scene.app.navigation.open_delivery(scene.delivered.id)
         await scene.on(DeliveryScreen)

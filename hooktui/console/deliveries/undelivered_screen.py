@@ -185,7 +185,7 @@ async def _open_skipped(screen: ConsoleScreen, number: int) -> None:
     shell = screen.shell
     groups = calls.list_undelivered(shell.account.number, hooks=(number,), cause=SKIPPED)
     page, hook = await screen.call(groups), await screen.call(calls.get_hook(number))
-    if page is None or hook is None:
+    if page is None or hook is None or front_screen(screen.app) is not screen:
         return
     if not page.data:
         shell.navigation.open_hook(number)  # no skips any more; an alert may still report them
