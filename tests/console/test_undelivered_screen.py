@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from hooktui.client import calls
 from hooktui.console.alerts.alerts_screen import AlertsScreen
+from hooktui.console.deliveries.alert_actions import seconds_to_morning
 from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.deliveries.undelivered_screen import UndeliveredScreen
 from hooktui.console.events.events_screen import EventsScreen
 from hooktui.console.formatting import moment
 from hooktui.console.replays.replay_form import ReplayForm
+from hooktui.domain.clock import now_ms
 from hooktui.domain.wire.undelivered import NOT_GIVEN_UP
 from tests.console.client import Client
 from tests.console.command_scene import USER, Scene, staged
@@ -169,6 +173,21 @@ async def test_the_end_of_a_snooze_is_shown_in_full(client: Client, receiver: Re
         await scene.console.shows("http_5xx", ends)
         await scene.open(AlertsScreen)
         await scene.console.shows("Alerts  1 alert", ends)
+
+
+# Red while it ended as much after 08:00 as the question had been open.
+async def test_a_snooze_until_the_morning_ends_then(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        await on_group(scene, "http_5xx")
+        asked_ms = now_ms()
+        scene.app.clock = lambda: asked_ms
+        await scene.console.press("Z")
+        await scene.console.shows("tomorrow, 08:00")
+        scene.app.clock = lambda: asked_ms + 3_600_000
+        await scene.console.press("t")
+        await scene.console.shows("is snoozed for")
+        (body,) = [one.body for one in scene.gate.asked if one.call.endswith("/snooze")]
+        assert json.loads(body) == {"for_s": seconds_to_morning(asked_ms) - 3_600}
 
 
 async def test_a_group_is_given_up_after_a_question_that_starts_on_cancel(

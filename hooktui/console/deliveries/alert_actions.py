@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 _HOUR_S: Final = 3600
 _DAY_S: Final = 24 * _HOUR_S
+_MIN_S: Final = 60
+"""The shortest snooze that the server accepts."""
 _MORNING: Final = 8
 """The hour of the day at which "tomorrow" starts."""
 
@@ -59,8 +61,8 @@ class AlertActions(ScreenPart, Generic[T]):
         return self._change(thing, self._acknowledge_call(thing), "acknowledging", words)
 
     async def _snooze(self, thing: T) -> None:
-        name = self._name(thing)
-        morning_s = seconds_to_morning(self._screen.shell.clock())
+        name, asked_ms = self._name(thing), self._screen.shell.clock()
+        morning_s = seconds_to_morning(asked_ms)
         choices = {
             "1": (_HOUR_S, "1 hour"),
             "4": (4 * _HOUR_S, "4 hours"),
@@ -78,6 +80,8 @@ class AlertActions(ScreenPart, Generic[T]):
             self._screen.notice("no alert was snoozed")
             return
         for_s = choices[answer][0]
+        if answer == "t":  # the question may have been open for hours
+            for_s = max(for_s - (self._screen.shell.clock() - asked_ms) // 1000, _MIN_S)
         words = f"snoozed for {format_duration(for_s)}"
         await self._change(thing, self._snooze_call(thing, for_s), "snoozing", words)
 
