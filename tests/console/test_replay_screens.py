@@ -109,6 +109,17 @@ async def test_what_is_wrong_is_said_above_the_plan_and_cannot_be_run(
         assert form.disabled_reason("save") is not None
 
 
+# Red while it was "not loaded", as if the same hooks could be planned later.
+async def test_an_unknown_hook_is_an_invalid_field(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        form = await scene.open(ReplayForm)
+        await scene.console.shows("2 deliveries, about")
+        await scene.console.press("end", *", 999999")
+        await scene.console.shows("there is no hook 999999 in this account")
+        await scene.console.hides("Not loaded", "deliveries, about")
+        assert str(form.disabled_reason("save")).startswith("a field is invalid: there is no hook")
+
+
 # Red while the error of an earlier filter stayed, also as the reason, until the server responded.
 async def test_what_was_wrong_is_not_said_of_other_fields(client: Client, receiver: Receiver):
     async with staged(client, receiver) as scene:

@@ -16,7 +16,7 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from hooktui.client import calls
-from hooktui.console.frame.notices import error_text
+from hooktui.console.frame.notices import error_text, is_older_server
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
 from hooktui.console.replays.form_values import MODES, ReplayValues, read_values, values_of
@@ -27,7 +27,7 @@ from hooktui.console.shell.server_calls import Severity
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.controls import Choice, Note, TickBox
 from hooktui.console.widgets.styled import StyledLine
-from hooktui.domain.errors import HooktuiError, Refused
+from hooktui.domain.errors import HooktuiError, NotFound, Refused
 from hooktui.domain.replays import add_plans
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.replays import Replay, ReplayPlan, ReplaySelection
@@ -191,9 +191,12 @@ class ReplayForm(ConsoleScreen):
                 # The first page fixes the times, so that all pages count the same selection.
                 call = calls.plan_replay(account, plan.selection, rate_per_s=rate, after=plan.next)
                 plan = add_plans(plan, await self.send(call))
-        except Refused as error:
-            self._show_wrong(error_text(error))
         except HooktuiError as error:
+            if isinstance(error, Refused) or (
+                isinstance(error, NotFound) and not is_older_server(error)
+            ):  # a value is invalid, or names a hook that does not exist
+                self._show_wrong(error_text(error))
+                return
             self._planned, self._is_failed = None, True
             self.show_load_error(error)
         else:
