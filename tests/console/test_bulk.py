@@ -187,6 +187,31 @@ async def test_more_than_one_is_sent_again_after_a_question_and_is_not_marked_an
         assert resent() == 1  # the other one was due, and is sent as it is
 
 
+# Red while the question said only that none had been delivered: newer deliveries of the events had.
+async def test_failed_deliveries_whose_events_were_sent_again_may_have_been_delivered(
+    open_console, client: Client, receiver: Receiver
+):
+    hook = client.hook(receiver.url, retry_schedule_s=[])
+    receiver.status = 500
+    for _ in range(3):
+        client.emit()
+    wait_for(lambda: len(client.deliveries(hook.id, "failed")) == 3)
+    receiver.status = 200
+    for failed in client.deliveries(hook.id, "failed")[:2]:
+        client.ask(calls.resend_delivery(failed.id))
+    wait_for(lambda: len(client.deliveries(hook.id, "delivered")) == 2)
+    async with open_console(size=(120, 40)) as console:
+        await console.open_hook(hook.id)
+        await console.press("slash", *"status:failed", "enter")
+        await console.shows("3 deliveries")
+        await console.press("ctrl+a", "space")
+        await console.hides("all that match")
+        await console.press("r")
+        await console.shows(
+            "Resend 3 deliveries?", "last showed them. 2", "of them were given up or sent"
+        )
+
+
 # Red when rows that left the list are counted as they were: what had been delivered was sent twice.
 async def test_marked_rows_that_left_the_list_may_have_been_delivered(
     open_console, client: Client, receiver: Receiver

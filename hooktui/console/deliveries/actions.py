@@ -18,7 +18,7 @@ from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.shell.contract import Shell
 from hooktui.domain.clock import to_rfc3339
-from hooktui.domain.deliveries import DeliveryStatus
+from hooktui.domain.deliveries import DeliveryStatus, Trigger
 from hooktui.domain.text import counted
 from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
 from hooktui.domain.wire.replays import ReplaySelection
@@ -131,6 +131,14 @@ class DeliveryActions(ScreenPart):
             has = "have" if delivered > 1 else "has"
             count = "All" if delivered == len(selected) else f"{delivered:,}"
             details = f"{count} of them {has} already been delivered and will be sent once more."
+        replaced = sum(map(_is_replaced, selected))
+        if replaced:
+            count = "All" if replaced == len(selected) else f"{replaced:,}"
+            were = "were" if replaced > 1 else "was"
+            details += (
+                f" {count} of them {were} given up or sent again before: the receiver may have"
+                " these events already."
+            )
         unseen = 0
         if self._rows is not None:
             ids = [delivery.id for delivery in selected]
@@ -201,6 +209,12 @@ class DeliveryActions(ScreenPart):
         return await confirmed(
             self._screen, f"Cancel {what}", details, "nothing was cancelled", no="Back"
         )
+
+
+def _is_replaced(delivery: Delivery | DeliveryDetail) -> bool:
+    """Return whether a failed delivery was given up, or its event has a newer delivery."""
+    is_event = delivery.trigger != Trigger.PING  # a ping never has a cause
+    return delivery.status == DeliveryStatus.FAILED and delivery.cause is None and is_event
 
 
 def _resent_words(
