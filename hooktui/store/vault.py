@@ -88,7 +88,7 @@ class Vault:
         if key not in self._ciphers:
             raise KeyProblem(
                 f"the installation now encrypts with key {key.hex()}, which this server lacks;"
-                " copy the key file of the server that rotated the keys, and restart"
+                " copy the key file of the server that rotated the keys, and restart this one"
             )
         self.sealer = key
 

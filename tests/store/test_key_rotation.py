@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from hooktui.domain.errors import Conflict
+from hooktui.domain.errors import Conflict, Unavailable
 from hooktui.domain.ids import HookId
 from hooktui.failpoints import KEY_POINTS
 from hooktui.store import changes
 from hooktui.store.key_ring import find_keys
 from hooktui.store.key_rotation import count_by_key, rotate_keys
+from hooktui.store.postgres.connections import Raw
 from hooktui.store.vault import KeyProblem, _draft, create_keys, new_key, replace_keys
 from tests.store.conftest import run_python
+from tests.store.servers import connected
 from tests.support.postgres import database, open_store
 from tests.support.stores import ADA, DEFAULT, SECRET, make_hook, open_in
 
@@ -162,6 +164,45 @@ async def test_another_server_is_never_shut_out(tmp_path: Path, postgres) -> Non
         with pytest.raises(KeyProblem, match="all servers of a database share one key file"):
             await open_store(url, late)
         await asyncio.gather(one.close(), other.close())
+
+
+async def test_a_server_that_was_cut_off_during_a_rotation_is_not_ready(
+    tmp_path: Path, postgres, monkeypatch
+) -> None:
+    """Red with an internal error for its producers: they would not try another server."""
+    one_home, other_home = tmp_path / "one", tmp_path / "other"
+    for home in (one_home, other_home):
+        home.mkdir()
+    async with database(postgres) as url:
+        one = await open_store(url, one_home)
+        copy_keys(one_home, other_home)
+        other = await open_store(url, other_home)
+        hook = await make_hook(one)
+        (writer, *_), back = other._writers, asyncio.Event()
+        connect = writer._connect
+
+        async def connect_when_back() -> Raw:
+            await back.wait()
+            return await connect()
+
+        monkeypatch.setattr(writer, "_connect", connect_when_back)
+        async with connected(url) as raw:
+            await raw.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                f" WHERE starts_with(application_name, 'hooktui server {other.number} ')"
+            )
+        await rotate(one, one_home)
+        back.set()
+        with pytest.raises(Unavailable, match="restart this one"):
+            await make_hook(other)
+        assert isinstance(other.write_failure, Unavailable)
+        await asyncio.gather(one.close(), other.close())
+
+        copy_keys(one_home, other_home)
+        other = await open_store(url, other_home)
+        assert other.write_failure is None
+        assert await secret_of(other, hook) == SECRET
+        await other.close()
 
 
 def copy_keys(source: Path, target: Path) -> None:

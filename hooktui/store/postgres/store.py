@@ -16,7 +16,7 @@ from typing import Self, TypeVar, final
 from sqlalchemy import Connection, text
 
 from hooktui.domain.alerts import AlertRules
-from hooktui.domain.errors import Refused, Unavailable, log_failure
+from hooktui.domain.errors import HooktuiError, Refused, Unavailable, log_failure
 from hooktui.domain.ids import HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, RetentionDays, ServerInfo
 from hooktui.store.base import KEEP, RULES, Operations, Store
@@ -53,7 +53,7 @@ from hooktui.store.postgres.transaction import Nothing, Shared, WriteTransaction
 from hooktui.store.postgres.writer import Writer
 from hooktui.store.queries.engine import stored_before
 from hooktui.store.tx import Tx
-from hooktui.store.vault import Vault
+from hooktui.store.vault import KeyProblem, Vault
 from hooktui.store.write_queue import closed
 
 R = TypeVar("R")
@@ -91,6 +91,7 @@ class PostgresStore(Store):
         self._trust = clock.trust
         self._numbered = False
         self._due_is_outdated = self._looks_up_due = False
+        self._key_failure: Unavailable | None = None
         self._this_server = this_server()
         self._target = target
         self._home = home
@@ -262,6 +263,11 @@ class PostgresStore(Store):
             " databases are backed up, and keep a copy of the key file apart from it"
         )
 
+    @property
+    def write_failure(self) -> HooktuiError | None:
+        """Why nothing can be stored now: also without the key in use, until a restart."""
+        return self._key_failure or super().write_failure
+
     async def info(self) -> DatabaseInfo:
         """Return the kind, place and size of the database."""
         version, size = await self.read(_version_and_size)
@@ -331,12 +337,16 @@ class PostgresStore(Store):
         async with self._catching_up:
             known, now = self._shared.live_version, self.clock()
             load = partial(changed_hooks, vault=self._shared.vault, now_ms=now)
-            news = await self._own.run(partial(load, known=known))
-            if news.version < known:  # an older copy of the database was restored
-                news = await self._own.run(partial(load, known=-1))
-                gone = dict.fromkeys(self._live.view.keys() - news.hooks.keys())
-                news = news._replace(hooks=news.hooks | gone)
-            self.vault.encrypt_with(news.key)
+            try:
+                news = await self._own.run(partial(load, known=known))
+                if news.version < known:  # an older copy of the database was restored
+                    news = await self._own.run(partial(load, known=-1))
+                    gone = dict.fromkeys(self._live.view.keys() - news.hooks.keys())
+                    news = news._replace(hooks=news.hooks | gone)
+                self.vault.encrypt_with(news.key)
+            except KeyProblem as error:  # other servers can do what this one cannot
+                self._key_failure = Unavailable(error.detail)
+                raise self._key_failure from error
             self._shared.live_version = news.version
             self._live.put(news.hooks)
             turned = news.paused if news.paused != self._live.paused else None
