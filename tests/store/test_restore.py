@@ -21,10 +21,12 @@ from hooktui.store.feed import Position
 from hooktui.store.migrations import SchemaTooNew
 from hooktui.store.sqlite import restore as restoring
 from hooktui.store.sqlite.backup_source import open_backup
+from hooktui.store.sqlite.files import free_bytes
 from hooktui.store.sqlite.restore import Restored, finish_restore, restore
 from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.vault import KeyProblem, load_keys
 from tests.support.backups import save_backup
+from tests.support.disks import small_disk
 from tests.support.stores import ADA, emit, make_hook, open_in
 
 _ROOT = Path(__file__).parents[2]
@@ -387,6 +389,34 @@ async def test_without_room_nothing_is_begun(tmp_path: Path, monkeypatch) -> Non
     with pytest.raises(DiskFull, match="needs"):
         put_back(tmp_path / "home", backup)
     assert events_in(tmp_path / "home" / "hooktui.db") == everything
+
+
+# Red when every error is taken for one of the backup: "use another backup" helps nobody.
+@pytest.mark.parametrize("more_bytes", [-100_000, 0], ids=["copied", "changed"])
+async def test_a_disk_that_fills_up_during_a_restore_is_named(
+    tmp_path: Path, monkeypatch, more_bytes: int
+) -> None:
+    with small_disk(tmp_path / "disk", 200) as disk:
+        home = disk / "home"
+        saved, _, everything = await home_with_backup(home)
+        left = saved.stat().st_size + more_bytes
+        backup = Path(shutil.move(saved, tmp_path))
+        monkeypatch.setattr(restoring, "free_bytes", lambda _: 1 << 40)
+        with (disk / "other").open("wb") as other:
+            os.posix_fallocate(other.fileno(), 0, free_bytes(disk) - left)
+        with pytest.raises(DiskFull, match="no space left"):
+            put_back(home, backup)
+        (disk / "other").unlink()
+        assert events_in(home / "hooktui.db") == everything
+
+
+async def test_a_home_that_cannot_hold_the_copy_is_named(tmp_path: Path, monkeypatch) -> None:
+    backup, *_ = await home_with_backup(tmp_path / "home")
+    gone = tmp_path / "home" / "gone" / "draft"
+    monkeypatch.setattr(restoring, "restore_draft", lambda _: gone)
+    monkeypatch.setattr(restoring, "free_bytes", lambda _: 1 << 40)
+    with pytest.raises(Refused, match=f"cannot write in {gone.parent}: No such file"):
+        put_back(tmp_path / "home", backup)
 
 
 async def test_the_database_itself_is_no_backup_of_it(tmp_path: Path) -> None:

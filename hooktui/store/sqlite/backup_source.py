@@ -71,7 +71,8 @@ class BackupSource:
         """Copy the database and its logs to a path, readable by this process's user only.
 
         Raises:
-            OSError: it cannot be read or written.
+            Refused: it cannot be read.
+            OSError: the path cannot be written.
         """
         total, done = max(self.size, 1), 0
         for suffix, file in self.files.items():
@@ -79,11 +80,19 @@ class BackupSource:
             make_database_file(target)
             with target.open("r+b") as out:
                 offset = 0
-                while piece := os.pread(file, _PIECE_BYTES, offset):
+                while piece := self._piece(file, offset):
                     out.write(piece)
                     offset += len(piece)
                     progress(f"copying: {100 * (done + offset) // total} %")
                 done += offset
+
+    def _piece(self, file: int, offset: int) -> bytes:
+        try:
+            return os.pread(file, _PIECE_BYTES, offset)
+        except OSError as error:
+            raise Refused(
+                f"cannot read {self.name}: {error.strerror}; use another backup"
+            ) from None
 
 
 @contextmanager

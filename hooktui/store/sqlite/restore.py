@@ -8,6 +8,7 @@ when the home is opened next. The old database is kept completely as ``hooktui.d
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Set
@@ -39,7 +40,7 @@ from hooktui.store.sqlite.moved_marker import refuse_moved
 from hooktui.store.vault import Vault
 
 _TABLES = frozenset({"alembic_version", "account", "hook", "event", "delivery", "audit"})
-_UNREADABLE = (sqlite3.Error, DBAPIError, OSError, ValueError, TypeError, msgspec.MsgspecError)
+_UNREADABLE = (sqlite3.Error, DBAPIError, ValueError, TypeError, msgspec.MsgspecError)
 """The errors of a file that cannot be read, or holds other values than it was written with."""
 _COUNTS = """
 SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM delivery),
@@ -188,12 +189,18 @@ def _prepare(
                 _note(conn, vault, actor, file)
                 _restart_feed(conn)
             events, deliveries, waiting, hooks, newest = copy.execute(_COUNTS).fetchone()
+        sync(draft)
     except (BadBackup, UnusableHook) as error:
         raise Refused(error.detail) from error
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise _no_room(draft) from error
+        raise Refused(f"cannot write in {draft.parent}: {error.strerror}") from error
     except _UNREADABLE as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
+        if getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+            raise _no_room(draft) from error
         raise Refused(f"{file} cannot be restored: {cause}; use another backup") from error
-    sync(draft)
     return Restored(
         file=file,
         database=str(database),
@@ -205,6 +212,10 @@ def _prepare(
         hooks=hooks,
         newest_event_at=optional_rfc3339(newest),
     )
+
+
+def _no_room(draft: Path) -> DiskFull:
+    return DiskFull(f"there is no space left in {draft.parent} for the restored copy; free some")
 
 
 def _check_tables(copy: sqlite3.Connection, file: str, needed: Set[str]) -> None:
