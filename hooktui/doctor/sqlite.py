@@ -6,6 +6,7 @@ the file open.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -98,6 +99,9 @@ _NOT_OPENED = (
 )
 
 
+_READ_ONLY = "chmod u+w as the owner, and check that the file system is not mounted read-only"
+
+
 def _cannot_open(error: Exception) -> bool:
     cause = getattr(error, "orig", None) or error
     return getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN
@@ -106,10 +110,17 @@ def _cannot_open(error: Exception) -> bool:
 def _checks_of(
     raw: sqlite3.Connection, database: Path, key_file: Path, working: bool, look_for_s: float
 ) -> Iterator[Check]:
-    yield Check("database", "ok", f"{database}, {in_bytes(database.stat().st_size)}")
+    yield _size_of(database)
     yield _integrity(raw, look_for_s)
     with sqlalchemy_over(raw) as conn:
         yield from check_rows(conn, check_key, key_file, now_ms(), working=working)
+
+
+def _size_of(database: Path) -> Check:
+    for path in (database, database.with_name(f"{database.name}-wal")):
+        if path.exists() and not os.access(path, os.W_OK):
+            return Check("database", "fail", f"{path} is read-only", _READ_ONLY)
+    return Check("database", "ok", f"{database}, {in_bytes(database.stat().st_size)}")
 
 
 def _integrity(raw: sqlite3.Connection, look_for_s: float) -> Check:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+import subprocess
 import time
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +20,7 @@ from hooktui.domain.paths import InstallPaths, paths_of
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.store.vault import load_keys
 from tests.store.test_restore import killed_home, shell_on
+from tests.support.disks import small_disk
 from tests.support.file_limit import no_file_left
 from tests.support.stores import emit, make_hook, open_in
 
@@ -54,6 +57,16 @@ def bad(found: dict[str, Check]) -> dict[str, str]:
         for name, check in found.items()
         if check.state != "ok" and name not in OF_THE_MACHINE
     }
+
+
+# Red with an open for reading alone: all checks are ok, and no server starts.
+def test_a_database_that_cannot_be_written_is_found(where: InstallPaths, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 100) as disk:
+        database = Path(shutil.copy2(where.database, disk))
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        checks = check_database(database, where.key_file, False, 60)
+        (found,) = [check for check in checks if check.name == "database"]
+    assert (found.state, found.value) == ("fail", f"{database} is read-only")
 
 
 def test_a_good_home_has_only_what_waits_and_is_left_as_it_was(where: InstallPaths) -> None:

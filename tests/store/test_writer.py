@@ -266,6 +266,14 @@ async def test_a_query_that_takes_too_long_is_stopped(store: SqliteStore, monkey
     assert (await store.read(queries.get_account, DEFAULT)).name == "default"
 
 
+async def test_a_database_that_became_read_only_says_what_to_check(store: SqliteStore) -> None:
+    store._raw.execute("PRAGMA query_only = 1")
+    with pytest.raises(Unavailable, match="read-only, and nothing was stored: check"):
+        await emit(store)
+    store._raw.execute("PRAGMA query_only = 0")
+    await emit(store)
+
+
 async def test_a_reader_cannot_write(store: SqliteStore) -> None:
     with pytest.raises(Unavailable, match="readonly"):
         await store.read(lambda conn: conn.exec_driver_sql("DELETE FROM account"))

@@ -257,4 +257,9 @@ def _explain(error: Exception) -> Exception:
             f"another program has held the database for over {LOCKED_FOR_S:g} s (an open sqlite3 "
             "shell?); nothing was stored. Close it and try again"
         )
+    if code == sqlite3.SQLITE_READONLY:
+        return Unavailable(
+            "the database is read-only, and nothing was stored: check whether the server's user may"
+            " write the file, its -wal and their folder, and how the file system is mounted"
+        )
     return Unavailable(f"the database could not be written ({cause}); nothing was stored")
