@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.support.installation import PYTHON
 from tests.support.scripted_server import HOOK, Answer, answer, page, problem
 
 HEAVY = ("textual", "sqlmodel", "sqlalchemy", "fastapi", "httpx", "pydantic", "starlette")
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 ACCEPTED = {"id": "evt_1", "type": "job.failed", "account": 1, "deliveries": 1, "skipped": 0,
             "duplicate": False}  # fmt: skip
 
@@ -182,6 +184,36 @@ def test_ctrl_c_is_exit_130_without_a_traceback(start, server):
     command.process.send_signal(signal.SIGINT)
     assert command.process.wait(10) == 130
     assert not any("Traceback" in line for line in command.err)
+
+
+# A person who mistyped presses ctrl+c while Python still imports: for 80 ms that was a traceback.
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+from importlib import import_module
+class Interrupt:
+    left = int(sys.argv.pop(1))
+    def find_spec(self, *_):
+        self.left -= 1
+        if not self.left:
+            os.kill(os.getpid(), signal.SIGINT)
+module, function = sys.argv.pop(1).split(":")
+begin = getattr(import_module(module), function)
+assert "hooktui.cli" not in sys.modules
+sys.meta_path.insert(0, Interrupt())
+sys.exit(begin())
+"""
+
+
+@pytest.mark.parametrize("imports", [1, 2, 5, 12, 25, 45, 70, 110])
+def test_ctrl_c_while_modules_are_imported_is_exit_130_without_a_traceback(environ, imports):
+    entry = tomllib.loads(PROJECT.read_text())["project"]["scripts"]["hooktui"]
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IMPORT, str(imports), entry, "hooks", "list"],
+        env={**os.environ, **environ},
+        capture_output=True,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stderr) == (130, b"")
 
 
 def test_a_bug_is_one_line_and_a_traceback_only_when_asked_for(environ, server, tmp_path):
