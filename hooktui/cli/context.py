@@ -145,7 +145,7 @@ class CommandContext:
         """Return a value that may be given as ``@FILE`` or ``-`` (stdin); one line break is cut.
 
         Raises:
-            UsageError: it cannot be read.
+            UsageError: it cannot be read, or is empty.
             NotAllowed: it is a file, and the mode is restricted.
         """
         if text != "-" and not text.startswith("@"):
@@ -158,7 +158,11 @@ class CommandContext:
                 value = content.decode("utf-8")
             except (OSError, UnicodeDecodeError) as error:
                 raise UsageError(f"{option}: cannot read {text}: {reason(error)}") from error
-        return value.removesuffix("\n").removesuffix("\r")
+        value = value.removesuffix("\n").removesuffix("\r")
+        if not value:  # such as the output of a command that failed: it must not remove a header
+            source = "stdin" if text == "-" else text
+            raise UsageError(f"{option}: {source} is empty; it must hold the value")
+        return value
 
     @property
     def can_ask(self) -> bool:

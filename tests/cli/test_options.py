@@ -132,3 +132,31 @@ def test_an_empty_name_of_a_file_is_reported_as_empty(run, command):
     result = run(*command)
     assert result.code == 2
     assert "name of the file is empty" in result.err
+
+
+# Red when the output of a command that failed is a value: `--header K=-` removed the header.
+@pytest.mark.parametrize("content", [b"", b"\n", b"\r\n"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(
+            ("hooks", *hook, *option)
+            for hook in (("create", "--url", "https://x.test", "--events", "job"), ("edit", "1"))
+            for option in (
+                ("--header", "K={}"), ("--basic-auth", "{}"), ("--basic-auth", "me:{}"),
+            )
+        ),
+        ("hooks", "create", "--url", "https://x.test", "--events", "job", "--secret", "{}"),
+        ("hooks", "secret", "1", "--rotate", "--secret", "{}"), ("listen", "--secret", "{}"),
+        ("verify", "--signature", "00", "--secret", "{}"), ("move", "--to", "{}"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_an_empty_file_or_stdin_is_not_a_value(run, server, tmp_path, command, content):
+    file = tmp_path / "empty"
+    file.write_bytes(content)
+    for source, name in ((f"@{file}", f"@{file}"), ("-", "stdin")):
+        result = run(*(part.format(source) for part in command), stdin=content)
+        assert result.code == 2
+        assert f"{name} is empty" in result.err
+    assert server.asked == []
