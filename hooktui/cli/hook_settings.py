@@ -15,7 +15,7 @@ from hooktui.cli.hooks import write_hook
 from hooktui.cli.output import Styled, text_columns
 from hooktui.cli.time_format import ago
 from hooktui.client import calls
-from hooktui.domain.hook_fields import HOOK_SETTINGS, SHOWN_SETTINGS
+from hooktui.domain.hook_fields import SHOWN_SETTINGS
 from hooktui.domain.setting import Setting
 from hooktui.domain.wire.hooks import CHANGE_WORDS, ChangedHook, CreatedHook, dry_run_words
 
@@ -61,7 +61,7 @@ _SETTINGS = sorted(
     (one for one in SHOWN_SETTINGS if one.name not in _OWN),
     key=lambda one: not one.required,
 )
-_TRIED = (HOOK_SETTINGS["events"], HOOK_SETTINGS["filter"])
+_TRIED: Final = ("events", "filter")
 
 if TYPE_CHECKING:
     _SettingOptions = SimpleNamespace
@@ -107,7 +107,7 @@ def create(
     if dry_run:
         if options.events is None:
             raise UsageError("a dry run needs --events, such as --events job,cluster.error")
-        show_dry_run(context, _given(options, _TRIED))
+        show_dry_run(context, _tried(options))
         return
     if options.url is None or options.events is None:
         raise UsageError("a hook needs --url URL and --events, such as --events job,cluster.error")
@@ -153,7 +153,7 @@ def edit(
     """
     options = options or HookOptions()
     if dry_run:
-        tried = _given(options, _TRIED)
+        tried = _tried(options)
         if not tried:
             raise UsageError("a dry run tries --events and --filter; name one of them or both")
         show_dry_run(context, {"hook": hook, **tried})
@@ -184,16 +184,26 @@ def _save(context: CommandContext, call: calls.Call[SavedHook]) -> SavedHook:
 
 def _fields(context: CommandContext, options: HookOptions) -> dict[str, object]:
     """Return the fields that were given, headers aside."""
-    fields = _given(options, _SETTINGS)
+    fields = _given(options)
     if options.basic_auth is not None:
         fields["basic_auth"] = _basic_auth(context, options.basic_auth)
     return fields
 
 
-def _given(options: HookOptions, settings: Sequence[Setting]) -> dict[str, object]:
-    """Return the fields that options give."""
+def _tried(options: HookOptions) -> dict[str, object]:
+    """Return the fields that a dry run applies; the values of the other options are read, too."""
+    fields = _given(options)
+    return {name: fields[name] for name in _TRIED if name in fields}
+
+
+def _given(options: HookOptions) -> dict[str, object]:
+    """Return the fields that options give.
+
+    Raises:
+        UsageError: a text is not a value of its setting.
+    """
     fields: dict[str, object] = {}
-    for setting in settings:
+    for setting in _SETTINGS:
         given = getattr(options, setting.name)
         if given is not None:
             fields |= _fields_of(setting, given)

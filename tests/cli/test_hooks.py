@@ -333,6 +333,23 @@ def test_a_dry_run_needs_something_to_try(run, server):
     assert server.asked == []
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--timeout", "soon"), ("--retry-schedule", "5s,never"), ("--rate", "nan"),
+        ("--max-in-flight", "auto:x"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_dry_run_reads_also_the_options_that_it_does_not_try(run, server, option):
+    # Red when it succeeds with a command line that fails without --dry-run.
+    for command in (("hooks", "create", "--url", "https://x.test"), ("hooks", "edit", "12")):
+        result = run(*command, "--events", "job", *option, "--dry-run")
+        assert result.code == 2
+        assert result.err.startswith(f"hooktui: {option[0]}: ")
+    assert server.asked == []
+
+
 ROOT = Path(__file__).parents[2]
 HOOKS_CREATE = ("hooks", "create")
 _ONCE = re.compile(r"secret[^.|\n]* (?:only|shown|printed) once")
