@@ -135,7 +135,10 @@ def give_up(hook: Number, cause: str, /, *, yes: bool = False, context: Context)
         cause: such as http_5xx, held or skipped.
         yes: do not ask.
     """
-    listed = calls.list_undelivered(context.account, hooks=(hook,), cause=cause)
+    account = context.account
+    if account is None:  # a list is of account 1 then, but a hook is found in any account
+        account = context.client.call(calls.get_hook(hook)).account
+    listed = calls.list_undelivered(account, hooks=(hook,), cause=cause)
     groups = context.client.call(listed).data
     if not groups:
         raise NotFound(

@@ -19,7 +19,7 @@ from hooktui.store.sqlite import files
 from hooktui.store.sqlite.files import refuse_network_file_system
 from tests.cli.test_replay import PLAN, REPLAY
 from tests.cli.test_undelivered import GROUP, groups
-from tests.support.scripted_server import DELIVERY, Answer, answer, page, problem
+from tests.support.scripted_server import DELIVERY, HOOK, Answer, answer, page, problem
 
 CODES = {400: 6, 401: 4, 403: 4, 404: 3, 409: 1, 413: 6, 415: 6, 422: 6, 429: 1, 503: 1, 507: 1}
 
@@ -361,7 +361,8 @@ INTERRUPTED = {
         ([page(DELIVERY), answer({"cancelled": 1, "sending": 0, "next": "dlv_1"})],
          f"interrupted after 1 delivery; {AGAIN}"),
     "undelivered give-up 3 http_5xx --yes":
-        ([groups(GROUP), answer({"given_up": 4, "cancelled": 1, "next": "dlv_1"})],
+        ([answer(HOOK), groups(GROUP),
+          answer({"given_up": 4, "cancelled": 1, "next": "dlv_1"})],
          f"interrupted after 5 events; {AGAIN}"),
     "hooks diagnose 12": ([], "interrupted; there is no verdict, and a ping may have been sent"),
     "hooks ping 12": ([], "interrupted; the server finishes the ping in progress"),

@@ -10,7 +10,7 @@ import pytest
 from hooktui.domain.filters.parser import parse
 from hooktui.domain.filters.terms import TimeBound
 from hooktui.domain.wire.undelivered import NOT_GIVEN_UP
-from tests.support.scripted_server import DELIVERY, answer, page, problem
+from tests.support.scripted_server import DELIVERY, HOOK, answer, page, problem
 
 GROUP = {
     "hook": 3, "name": "Slack relay", "cause": "http_5xx", "count": 1096, "gave_up": 1092,
@@ -86,13 +86,16 @@ def test_a_group_is_acknowledged_and_snoozed(run, server):
 def test_a_group_is_given_up_to_its_newest_event(run, server):
     # Red when a later event is given up, too, or a call is not continued.
     server.will(
+        answer(HOOK | {"account": 7}),
         groups(GROUP),
         answer({"given_up": 1000, "cancelled": 0, "next": "dlv_01JDG3R8Z4000"}),
         answer({"given_up": 92, "cancelled": 4, "next": None}),
     )
     result = run("undelivered", "give-up", "3", "http_5xx", "--yes")
     assert (result.code, result.out) == (0, "gave up 1,092 events and cancelled 4 deliveries\n")
-    assert [body_of(asked) for asked in server.asked[1:]] == [
+    # Red when the hook is looked for in account 1 alone: acknowledge and snooze find it in any.
+    assert query_of(server.asked[1])["account"] == ["7"]
+    assert [body_of(asked) for asked in server.asked[2:]] == [
         {"until": GROUP["newest_at"]},
         {"until": GROUP["newest_at"], "after": "dlv_01JDG3R8Z4000"},
     ]
@@ -100,17 +103,17 @@ def test_a_group_is_given_up_to_its_newest_event(run, server):
 
 def test_a_group_that_is_being_sent_is_not_given_up(run, server):
     # Red when it says that 0 events were given up, without a reason.
-    server.will(groups(GROUP), answer({"given_up": 0, "cancelled": 0, "next": None}))
+    server.will(answer(HOOK), groups(GROUP), answer({"given_up": 0, "cancelled": 0, "next": None}))
     result = run("undelivered", "give-up", "3", "http_5xx", "--yes")
     assert (result.code, result.out) == (0, f"gave up nothing: {NOT_GIVEN_UP}\n")
 
 
 def test_giving_up_asks_first(run, server):
     server.will(groups(GROUP), groups())
-    result = run("undelivered", "give-up", "3", "http_5xx")
+    result = run("undelivered", "give-up", "3", "http_5xx", "--account", "1")
     assert result.code == 2
     assert "Give up 1,096 events of hook 3 (Slack relay), cause http_5xx?" in result.err
-    assert run("undelivered", "give-up", "3", "dns", "--yes").code != 0
+    assert run("undelivered", "give-up", "3", "dns", "--yes", "--account", "1").code == 3
     assert len(server.asked) == 2
 
 
