@@ -78,6 +78,9 @@ _HELP = (
 _HELP_FLAGS = ("--help", "-h")
 
 _NUMBERS = ((int, "a whole number"), (float, "a number"))
+_NARROWEST, _WIDEST = 20, 1000
+"""Columns of a help text."""
+
 _SHOWN = 60
 """Characters of a wrong argument that its error shows."""
 
@@ -247,11 +250,23 @@ def _run_command(options: GlobalOptions, environ: Mapping[str, str], arguments: 
     return DONE if code is None else int(code)
 
 
+def _limit_width() -> None:
+    """Have Rich, which writes the help, take a width that it can write.
+
+    In fewer than 3 columns it divides a table endlessly, and it fills each line to the last column.
+    """
+    columns = os.environ.pop("COLUMNS", "")
+    width = int(columns) if re.fullmatch("[0-9]{1,9}", columns) else 0
+    # 0: not known. Rich takes the width of the first stream that is a terminal.
+    width = width or next((os.get_terminal_size(s).columns for s in range(3) if os.isatty(s)), 0)
+    if width:
+        os.environ["COLUMNS"] = str(min(max(width, _NARROWEST), _WIDEST))
+
+
 def _parse(arguments: list[str]) -> tuple[Callable[..., Any], BoundArguments, dict[str, Any]]:
     from cyclopts import CycloptsError
 
-    if os.environ.get("COLUMNS", "").strip("0") == "":
-        os.environ.pop("COLUMNS", None)  # 0: not known, but Rich would use it as the width
+    _limit_width()
     try:
         table = command_table(arguments[0])
         return table.parse_args(arguments, exit_on_error=False, print_error=False)
