@@ -72,14 +72,16 @@ def test_a_long_name_leaves_room_for_the_count():
     assert named[1].index("  7  will wait") < 60
 
 
-# Red when a replay that sent fewer than planned is at 100 % without a reason.
-def test_a_finished_replay_says_why_it_sent_fewer():
+# Red when a replay that sent fewer than planned is at 100 % without a reason, or with part of one.
+@pytest.mark.parametrize("total", [5, 99_999])
+def test_a_finished_replay_says_why_it_sent_fewer(total: int):
     progress = ReplayProgress(
-        total=5, sent=2, retried=1, delivered=3, failed=0, waiting=0, cancelled=0
+        total=total, sent=2, retried=1, delivered=3, failed=0, waiting=0, cancelled=0
     )
     replay = replace(RUNNING, state="finished", ended_at=AT, progress=progress)
     lines = [text_of(line) for line in progress_lines(replay, UNICODE, 0)]
-    assert any(line.startswith("  2 fewer than planned: ") for line in lines)
+    (line,) = [line for line in lines if line.startswith(f"  {total - 3:,} fewer than planned: ")]
+    assert len(line) < 80
 
 
 # Red when a hook of a paused or aborted replay is "sending".

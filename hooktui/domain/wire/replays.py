@@ -176,7 +176,7 @@ def unsent_words(replay: Replay) -> str:
     if replay.state != "finished" or replay.state_reason or progress.total is None:
         return ""
     unsent = progress.total - progress.sent - progress.retried
-    why = "the others were skipped, or delivered, given up or deleted meanwhile"
+    why = "skipped, delivered, given up or deleted meanwhile"
     return f"{unsent:,} fewer than planned: {why}" if unsent > 0 else ""
 
 
