@@ -90,6 +90,20 @@ async def test_the_neighbour_of_a_row_that_was_deleted_here_can_be_acted_on_at_o
         assert (listing.cursor_row, listing.stale_reason) == (Row(1, "row 1"), None)
 
 
+# Red when a group that was given up, and has got events since, is taken for one deleted here.
+async def test_a_row_that_is_still_listed_after_its_deletion_was_not_deleted():
+    source = Rows(20)
+    async with ListApp(source, sort="id").run_test(size=SIZE) as pilot:
+        listing = await settled(pilot)
+        listing.select(5)
+        listing = await settled(pilot)
+        listing.choice.remove([5])
+        await listing.reload()
+        del source.rows[5]
+        await listing.reload()
+        assert listing.stale_reason == "replaced"
+
+
 # Red when many new rows push the chosen one out of the page that is loaded again.
 async def test_a_burst_of_new_rows_before_it_does_not_take_the_cursor_from_its_row():
     source = Rows(50)

@@ -46,7 +46,7 @@ class RowChoice:
         self.row, self.left, self.awaited = identity, None, awaited
 
     def remove(self, identities: Iterable[Hashable]) -> None:
-        """Record that the user deleted rows."""
+        """Record that the user deleted rows; one that is still listed later is not deleted."""
         self.removed.update(identities)
 
     def sought(self, *, filtered: bool) -> list[Hashable]:
@@ -66,6 +66,7 @@ class RowChoice:
         for identity in self.sought(filtered=filtered):
             position = find(identity)
             if position is not None:
+                self.removed.discard(identity)
                 self.row, self.left, self.awaited = identity, None, False
                 return position
         if self.row in self.removed:
