@@ -144,7 +144,7 @@ async def test_all_waiting_ones_that_match_are_cancelled_in_one_call_after_a_que
         await scene.console.press("ctrl+a", "c")
         await scene.console.shows("this would cancel all waiting deliveries")
         await scene.console.press("escape", "slash", *"job", "enter", "ctrl+a", "c")
-        await scene.console.shows("Cancel all waiting deliveries of 2 deliveries?")
+        await scene.console.shows("Cancel the waiting ones of 2 deliveries?")
         await scene.console.press("enter")
         await scene.console.shows("nothing was cancelled")
         assert not scene.gate.count("POST /v1/deliveries/cancel")

@@ -181,7 +181,7 @@ class DeliveryActions(ScreenPart):
             self._rows.unmark(done)
 
     async def _cancel_matching(self, matching: Matching) -> None:
-        if not await self._confirmed_cancel(f"all waiting deliveries of {matching.words}"):
+        if not await self._confirmed_cancel(f"the waiting ones of {matching.words}"):
             return
         account = self._screen.shell.account.number
         cancelled = sending = 0
