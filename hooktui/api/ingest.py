@@ -5,6 +5,7 @@ The stored body is exactly the sent bytes; for NDJSON, the slice of the line tha
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -43,6 +44,8 @@ MANY: Final = "/v1/events"
 MAX_LINES, MAX_LINES_BYTES = 1000, 8 * 1024 * 1024
 _LINES_PER_STEP, _SMALL_LINE = 20, 4 * 1024
 """Number and size of the lines that are parsed in one step."""
+_MOST_PLACES = 6
+"""Names and values of a line: where the text of its data may be. More would be tried for long."""
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True):
@@ -212,7 +215,7 @@ def _parse_events(
 def _parse_line(number: int, line: bytes) -> _Line:
     what = f"line {number + 1}"
     try:
-        return _decode_line(line)
+        return _read_line(line)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
         named = re.fullmatch(r"Object (contains unknown|missing required) field `(.*)`", message)
@@ -230,6 +233,46 @@ def _parse_line(number: int, line: bytes) -> _Line:
         raise Malformed(f"{what}: {error}") from None
 
 
+def _read_line(line: bytes) -> _Line:
+    r"""Return a line; its ``data`` may have half a character, which the parser rejects.
+
+    Programs write ``\ud83d`` when they cut a text within an emoji.
+
+    Raises:
+        msgspec.DecodeError: it is not a line.
+    """
+    try:
+        return _decode_line(line)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        at, end = _place_of_data(json_text.without_surrogates(line))
+        parsed = _decode_line(line[:at] + b"0" + line[end:])  # type and key as they are
+        parsed.data = msgspec.Raw(line[at:end])
+        return parsed
+
+
+def _place_of_data(line: bytes) -> tuple[int, int]:
+    """Return where the ``data`` of a line begins and ends; other parts may have the same text.
+
+    ``line`` is one without surrogates.
+
+    Raises:
+        msgspec.DecodeError: it is not a line, or its data had no surrogates.
+    """
+    data = bytes(_decode_line(line).data)
+    if rb"\u0020" not in data:
+        raise msgspec.DecodeError("a text other than data has half a character")
+    at = -1
+    for _ in range(_MOST_PLACES):
+        at = line.index(data, at + 1)
+        end = at + len(data)
+        with contextlib.suppress(msgspec.DecodeError):
+            if bytes(_decode_line(line[:at] + b"0" + line[end:]).data) == b"0":
+                return at, end
+    raise msgspec.DecodeError("a field repeats; send type, data and key once")
+
+
 def _repeats_name(line: bytes, data: bytes, key: str | None) -> bool:
     """Return whether a line of a known type has a name twice; the parser reads the last one.
 
@@ -238,7 +281,7 @@ def _repeats_name(line: bytes, data: bytes, key: str | None) -> bool:
     quotes = line.count(b'"') - data.count(b'"') - 6
     if quotes == (0 if key is None else 4):
         return False  # nearly always; else the key is null, has escaped quotes, or a name repeats
-    as_written = bytes(_decode_key(line).key)
+    as_written = bytes(_decode_key(json_text.without_surrogates(line)).key)
     return quotes != (2 + as_written.count(b'"') if as_written else 0)
 
 

@@ -93,10 +93,15 @@ def check_steps(text: bytes, what: str) -> Steps[None]:
         yield from _check_depth(text, what)
 
 
+def without_surrogates(text: bytes) -> bytes:
+    r"""Return JSON with each ``\ud83d`` replaced by as many bytes, so that msgspec reads it."""
+    return _SURROGATE.sub(rb"\\u0020", text)
+
+
 def _check_without_surrogates(text: bytes, what: str, error: msgspec.DecodeError) -> None:
     r"""Check again with each ``\ud83d`` replaced: msgspec rejects what JSON allows."""
-    whole, count = _SURROGATE.subn(rb"\\u0020", text)
-    if count:
+    whole = without_surrogates(text)
+    if whole != text:
         try:
             _skip(whole)
         except msgspec.DecodeError as other:

@@ -207,13 +207,19 @@ ends = st.sampled_from([b"\n", b"\r\n", b"\n\n", b" \n\t\r\n", b"\n \n"])
 
 # Each is another key, so that no line repeats one before it.
 KEY_VALUES = [b"null", b'"#"', b'"#\\"type\\":\\\\"', b'"#\\u0022"', b'"#\\\\\\""']
+# Half a character, as where a text was cut within an emoji. Red when such a line refuses all.
+HALVES = [
+    rb'"\ud83d"', rb'"\uDE00 and more text"', rb'{"a":"\ud800\ud800","b":1}', rb'{"\ud800":[]}',
+    rb'["\\ud800", "\\\ud800", "\ud83d\ude00"]',
+]  # fmt: skip
 _numbers = count()
 
 
 @st.composite
 def good_line(draw: st.DrawFn) -> tuple[bytes, bytes]:
     """A line, and the very bytes of its ``data``."""
-    data = draw(written().filter(lambda one: b"\n" not in one and _is_json(one)))
+    one_line = written().filter(lambda one: b"\n" not in one and _is_json(one))
+    data = draw(one_line | st.sampled_from(HALVES))
     fields = [(b'"type"', json.dumps(TYPE).encode()), (b'"data"', data)]
     if draw(st.booleans()):
         fields[1] = (b'"\\u0064ata"', data)
@@ -234,7 +240,13 @@ BAD_LINES = [
     b'{"type":"job.failed","data":1,"key":""}', b'{"type":"job.failed","data":1,"key":7}',
     b'{"type":"job.failed","data":1}{"type":"job.failed","data":1}', b'{"type":"job.failed",',
     b'{"type":"job.failed","data":1}\r{"type":"job.failed","data":1}',
-    b'{"type":"\\ud800","data":1}',
+    b'{"type":"\\ud800","data":1}', b'{"type":"job.failed","data":1,"key":"\\ud800"}',
+    rb'{"type":"job.failed","data":"\ud800","key":"\ud800"}', rb'{"type":1,"data":"\ud800"}',
+    rb'{"type":"job.failed","data":"\ud800","data":"\ud800"}', rb'["\ud800"]', rb'"\ud800"',
+    rb'{"key":"\ud800","type":"job.failed","data":0}',
+    rb'{"key":"\ud800","type":"job.failed","data":"\u0020"}',
+    rb'{"data":"\ud800","type":"job.failed","data":0}', rb'{"type":"\ud800","data":"\ud800"}',
+    rb'{"type":"job.failed","data":"\ud800","\ud800":1}', rb'{"type":"job.failed","key":"\ud800"}',
     b'{"type":"job.failed","data":1,"\\u0064ata":2}', b'{"type":"job.failed","type":"x","data":1}',
     b'{"type":"x","key":null,"type":"job.failed","data":1}',
     b'{"key":"\\"","key":"k","type":"job.failed","data":"\""}',
@@ -283,6 +295,9 @@ def _fuzz_many(line: Line, examples: int) -> None:
         ids = [one["id"] for one in told["data"]]
         line.accepted |= dict(zip(ids, (data for _one, data in lines), strict=True))
 
+    for data in HALVES:
+        good = [(b'{"type":"job.failed","data": %b }' % data, data)]
+        sent = example(lines=good, end=b"\n", last=True, bad=None, at=1, cut=-1)(sent)
     for bad in BAD_LINES:
         good = [(b'{"type":"job.failed","data": 1 }', b"1")]
         sent = example(lines=good, end=b"\n", last=True, bad=bad, at=1, cut=-1)(sent)
@@ -304,3 +319,29 @@ def test_each_line_is_delivered_to_the_byte_or_none_at_all_for_long(line):
 def test_so_many_lines_and_no_more(line, count, status):
     body = b'{"type":"job.failed","data":{}}\r\n' * count
     assert line.send("/v1/events", [], body, -1).status == status
+
+
+# Red when the first such text is taken for the data.
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"type":"job.failed","key":"\u0020","data":"\ud800"}',
+        rb'{"data":"\ud801","key":"\u0020 ","type":"job.failed"}',
+    ],
+)
+def test_half_a_character_beside_a_key_of_the_same_form(line, body):
+    response = line.send("/v1/events", [], body, -1)
+    assert response.status == 202, response
+    (event,) = json.loads(response.body)["data"]
+    line.accepted[event["id"]] = json.dumps(json.loads(body)["data"]).encode()
+    line.check_arrivals()
+
+
+# Red when each of them is tried: a body of such lines kept the server busy for a minute.
+def test_half_a_character_beside_thousands_of_keys_is_refused_at_once(line):
+    keys = rb'"key":"\u0020",' * 10_000
+    response = line.send(
+        "/v1/events", [], b"{" + keys + rb'"type":"%b","data":"\ud800"}' % TYPE.encode(), -1
+    )
+    assert response.status == 400
+    assert "a field repeats" in response.problem()["detail"]
