@@ -23,6 +23,7 @@ from starlette.routing import Route
 from hooktui.api.access import RULES, Rule
 from hooktui.api.parameters import ACCOUNT, INTEGER_SCHEMA, KEY_BOUNDS, SECRET_BOUNDS
 from hooktui.api.responses import JSON, encode
+from hooktui.domain.errors import NotFound
 from hooktui.domain.hook_edits import CREATE_REQUIRED, CREATE_TYPES, EDIT_TYPES
 from hooktui.domain.hook_fields import HOOK_SETTINGS, MAX_NAME
 from hooktui.domain.roles import Need
@@ -197,7 +198,7 @@ _KEY = {"type": "string", **KEY_BOUNDS}
 
 
 def document_routes(app: FastAPI, *, pages: bool) -> list[Route]:
-    """Return the routes of the document, and of a page for reading it if requested.
+    """Return the routes of the document, and of a page for reading it, which may be off.
 
     The first call creates both, in a thread: it takes 0.1 s. Callers need no token, so that each
     later call only sends bytes.
@@ -219,12 +220,14 @@ def document_routes(app: FastAPI, *, pages: bool) -> list[Route]:
         return Response((await texts())[0], media_type=JSON)
 
     async def docs(_request: Request) -> Response:
+        if not pages:
+            raise NotFound("/docs is off; set api_docs to true, or read /openapi.json")
         return HTMLResponse((await texts())[1])
 
-    routes = [Route("/openapi.json", openapi, methods=["GET"])]
-    if pages:
-        routes.append(Route("/docs", docs, methods=["GET"]))
-    return routes
+    return [
+        Route("/openapi.json", openapi, methods=["GET"]),
+        Route("/docs", docs, methods=["GET"]),
+    ]
 
 
 def openapi_of(app: FastAPI) -> Document:

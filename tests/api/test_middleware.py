@@ -71,6 +71,7 @@ def test_what_is_not_there_is_reported_as_a_problem(api, path):
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json()["status"] == 404
+    assert "/openapi.json" in answer.json()["detail"]  # red when it does not say where to look
 
 
 @pytest.mark.parametrize(
