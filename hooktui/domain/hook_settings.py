@@ -229,12 +229,12 @@ def _check_credentials(credentials: Credentials | None) -> list[FieldError]:
         return []
     errors = []
     if not credentials.user or ":" in credentials.user or len(credentials.user) > 256:
-        errors.append(
-            FieldError("/basic_auth/user", "a user name of 1 to 256 characters, no colon")
-        )
+        wrong = "the user of basic auth must have 1 to 256 characters, and no colon"
+        errors.append(FieldError("/basic_auth/user", wrong))
     if len(credentials.password) > 1024:
         errors.append(FieldError("/basic_auth/password", "a password has at most 1024 characters"))
     text = credentials.user + credentials.password
     if any(ord(c) < 32 or ord(c) == 127 for c in text):
-        errors.append(FieldError("/basic_auth", "no control characters in user and password"))
+        wrong = "user and password of basic auth must not have control characters"
+        errors.append(FieldError("/basic_auth", wrong))
     return errors

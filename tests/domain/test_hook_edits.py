@@ -88,3 +88,21 @@ def test_a_fixed_limit_removes_the_cap_of_an_adaptive_one() -> None:
     assert (fixed.max_in_flight, fixed.max_in_flight_cap) == (20, None)
     with pytest.raises(Refused, match="only for auto"):
         apply(fixed, {"max_in_flight_cap": 50}, ETL)
+
+
+# Red when an error names a form, without what is wrong with it: "no control characters in user …".
+@pytest.mark.parametrize(
+    ("user", "password", "detail"),
+    [
+        ("", "p", "the user of basic auth must have 1 to 256 characters, and no colon"),
+        ("a:b", "p", "the user of basic auth must have 1 to 256 characters, and no colon"),
+        ("a" * 257, "p", "the user of basic auth must have 1 to 256 characters, and no colon"),
+        ("a", "p" * 1025, "a password has at most 1024 characters"),
+        ("a\n", "p", "user and password of basic auth must not have control characters"),
+        ("a", "p\x7f", "user and password of basic auth must not have control characters"),
+    ],
+)
+def test_errors_of_basic_auth_are_sentences(user: str, password: str, detail: str) -> None:
+    with pytest.raises(Refused) as refused:
+        apply(NEW_HOOK, {**NEW, "basic_auth": {"user": user, "password": password}}, ETL)
+    assert [error.detail for error in refused.value.errors] == [detail]
