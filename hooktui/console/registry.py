@@ -192,7 +192,7 @@ COMMANDS: Final = (
     Command("rotate", "t", "rotate", "Rotate the secret, or finish the rotation", _ADMIN),
     Command("resend", "r", "resend", "Send the delivery again", _OPERATE),
     Command("cancel", "c", "cancel", "Cancel the waiting delivery", _OPERATE),
-    Command("replay", "R", "replay", "Plan a replay; with an id, open that one", _OPERATE,
+    Command("replay", "R", "replay", "Plan a replay; with an id, open that one",
             argument=Argument("a replay's id", "rpl_01JDG3R8Z4000", "id", "rpl", required=False),
             screen="replays.replay_screen:ReplayScreen"),
     Command("acknowledge", "A", "acknowledge", "Acknowledge the alert", _OPERATE),

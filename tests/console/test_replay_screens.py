@@ -6,12 +6,13 @@ import asyncio
 import json
 
 from hooktui.client import calls
+from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.replays.replay_form import ReplayForm
 from hooktui.console.replays.replay_screen import ReplayScreen
 from hooktui.console.replays.replays_screen import ReplaysScreen
 from tests.console.client import Client
 from tests.console.command_scene import USER, Scene, staged
-from tests.console.gate import Passing, Spoil, _answer, lost, says
+from tests.console.gate import Passing, Spoil, _answer, as_role, lost, says
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
 
@@ -242,6 +243,27 @@ async def test_the_command_line_opens_a_replay_by_its_id(client: Client, receive
         screen = await scene.on(ReplayScreen)
         await scene.console.shows(f"Replay {replay.id}", f"running, created by {USER}")
         assert screen.replay_id == replay.id
+
+
+# Red when a viewer, to whom the server shows plans and replays, can open neither.
+async def test_a_viewer_plans_and_opens_a_replay_and_runs_none(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        replay = scene.unfinished()
+        scene.gate.spoil("GET /v1/status", as_role("viewer"))
+        await scene.open(HooksScreen)
+        scene.app.status.read_soon()
+        await scene.console.shows("(viewer)")
+        await scene.console.press("R")
+        await scene.on(ReplayForm)
+        await scene.console.shows("1 delivery, at 50 a second")
+        await scene.console.press("ctrl+s")
+        await scene.console.until(lambda: "needs the role operator or admin" in scene.notice)
+        await scene.console.press("escape")
+        await scene.on(HooksScreen)
+        await scene.console.press("colon", *f"replay {replay.id}", "enter")
+        await scene.on(ReplayScreen)
+        await scene.console.shows(f"Replay {replay.id}")
+        assert not scene.gate.count(f"{RUN}$")
 
 
 # Red while a line of the plan was cut, so that a warning did not say what to do.
