@@ -54,7 +54,10 @@ async def test_each_kind_of_group_opens_what_it_counts(client: Client, receiver:
         await scene.console.press("enter")
         await scene.on(DeliveriesScreen)
         await scene.console.shows("status:held -cause:*", "1 delivery")
+        await on_group(scene, "held")
+        await scene.console.shows("Enter deliveries")
         await on_group(scene, "skipped")
+        await scene.console.shows("Enter events")  # red while the key line said deliveries
         await scene.console.press("enter")
         await scene.on(EventsScreen)
         await scene.console.shows("filter: event:", "1 event")

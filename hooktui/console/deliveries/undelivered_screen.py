@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
+from typing import Final
 
 from hooktui.client import calls
 from hooktui.console.deliveries.alert_actions import AlertActions
@@ -12,7 +13,7 @@ from hooktui.console.frame.dialogs import confirmed
 from hooktui.console.frame.frame_text import introduction
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.screen import ConsoleScreen, front_screen
-from hooktui.console.registry import relabel
+from hooktui.console.registry import Command, relabel
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
@@ -25,6 +26,8 @@ from hooktui.domain.text import counted
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.domain.wire.undelivered import NOT_GIVEN_UP, UndeliveredGroup, UndeliveredPage
+
+_OPEN_SKIPPED: Final = relabel("open", "events", "List the events of the skipped group")
 
 
 class UndeliveredScreen(ListScreen[UndeliveredGroup]):
@@ -108,6 +111,12 @@ class UndeliveredScreen(ListScreen[UndeliveredGroup]):
         return pieces
 
     # -- commands
+
+    def command_labels(self) -> tuple[Command, ...]:
+        """Return the commands with the texts for the group under the cursor."""
+        group = self.cursor_row
+        opens = (_OPEN_SKIPPED,) if group is not None and group.cause == SKIPPED else ()
+        return (*opens, *super().command_labels())
 
     def own_disabled_reason(self, name: str) -> str | None:
         """Return why a command is not possible for the group under the cursor, or None."""
