@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -126,6 +127,27 @@ async def test_what_is_wrong_with_an_address_is_said_in_one_line(
     assert "write the address" in await refusal("postgresql://host", tmp_path)
     unread = await refusal(f"{postgres.tcp_url()}?sslmode=verify-full&sslrootcert=/no/ca", tmp_path)
     assert "cannot read /no/ca: No such file or directory" in unread
+
+
+# Red when the texts of the driver are shown: "unexpected connection_lost() call".
+@pytest.mark.parametrize(
+    ("says", "mode"),
+    [([], "disable"), ([b"N"], "disable"), ([b"S"], "require"), ([b"R\0\0"], "disable"),
+     ([b"N", b"R"], "prefer")],
+)  # fmt: skip
+async def test_a_host_that_closes_the_connection_is_said_so(says: list[bytes], mode: str) -> None:
+    async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for said in says:
+            await reader.read(8)
+            writer.write(said)
+        writer.close()
+
+    async with await asyncio.start_server(close, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        target = parse_database_url(f"postgresql://u:p@127.0.0.1:{port}/x?sslmode={mode}")
+        with pytest.raises(Unavailable) as refused:
+            await connections.connect(target)
+        assert refused.value.detail == f"cannot reach {target.shown}: it closed the connection"
 
 
 @pytest.mark.parametrize(

@@ -391,6 +391,10 @@ def explain(error: Exception, target: DatabaseAddress) -> Exception:
     return Unavailable(f"{where} reported an error: {reason_of(cause)}")
 
 
+_CLOSED: Final = frozenset({"", "unexpected connection_lost() call"})
+"""The texts of the driver for a connection that is closed before it is ready."""
+
+
 def _connect_error(target: DatabaseAddress, error: Exception) -> Unavailable:
     # Whatever it is, it may begin under a running server, and nothing was stored: producers repeat.
     where, words = target.shown, reason_of(error)
@@ -409,6 +413,10 @@ def _connect_error(target: DatabaseAddress, error: Exception) -> Unavailable:
         return Unavailable(f"{where} did not respond within {CONNECT_S:g} s")
     if isinstance(error, FileNotFoundError | PermissionError) and (file := _unreadable(target)):
         return Unavailable(f"{where}: cannot read {file}: {words}")
+    if isinstance(error, pg.ConnectionDoesNotExistError) or (
+        isinstance(error, ConnectionError) and str(error) in _CLOSED
+    ):
+        words = "it closed the connection"
     return Unavailable(f"cannot reach {where}: {words}")
 
 
