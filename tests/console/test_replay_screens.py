@@ -94,6 +94,42 @@ async def test_a_replay_whose_answer_was_lost_is_started_once(client: Client, re
         assert len(scene.replays()) == 1
 
 
+# Red when it is said in the words of the API that an idempotency key was used before.
+async def test_a_new_plan_after_a_lost_answer_starts_no_second_replay(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        await scene.open(ReplayForm)
+        scene.gate.spoil(RUN, lost)
+        await scene.console.press("ctrl+s")
+        await scene.console.until(lambda: "may have carried out" in scene.notice)
+        scene.gate.mend()
+        scene.gate.asked.clear()
+        await scene.console.press("ctrl+r")
+        await scene.console.until(lambda: scene.gate.count(PLAN))
+        await scene.console.press("ctrl+s")
+        await scene.console.until(lambda: "was started before: see the list" in scene.notice)
+        assert len(scene.replays()) == 1
+
+
+# Red when other fields are sent with the key of the first, which is refused.
+async def test_other_fields_after_a_lost_answer_are_another_replay(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        await scene.open(ReplayForm)
+        scene.gate.spoil(RUN, lost)
+        await scene.console.press("ctrl+s")
+        await scene.console.until(lambda: "may have carried out" in scene.notice)
+        scene.gate.mend()
+        wait_for(lambda: {one.state for one in scene.replays()} == {"finished"})
+        await scene.console.press(*["tab"] * 7, "5")
+        await scene.console.shows("at 5 a second")
+        await scene.console.press("ctrl+s")
+        await scene.on(ReplayScreen)
+        assert len(scene.replays()) == 2
+
+
 async def test_what_is_wrong_is_said_above_the_plan_and_cannot_be_run(
     client: Client, receiver: Receiver
 ):

@@ -87,7 +87,10 @@ class ReplayForm(ConsoleScreen):
         self._planned: ReplayValues | None = None
         self._shown: ReplayValues | None = None  # the fields of the plan or error on the screen
         self._is_failed = False  # the last plan was not loaded
-        self._key = token_hex(16)
+        # If a response is lost, it is unknown whether the replay was started. Sent again with the
+        # same idempotency key, it is started only once.
+        self._tried: ReplayValues | None = None
+        self._key = ""
         self._timer: Timer | None = None
         self._starting = False
 
@@ -251,6 +254,8 @@ class ReplayForm(ConsoleScreen):
         return None if plan is None else self._save(plan)
 
     async def _save(self, plan: ReplayPlan) -> None:
+        if self._tried != self.values():
+            self._tried, self._key = self.values(), token_hex(16)
         call = calls.create_replay(
             self.shell.account.number,
             plan.selection,
@@ -260,12 +265,17 @@ class ReplayForm(ConsoleScreen):
         )
         self._starting = True
         try:
-            replay = await self.call(call, "starting the replay", _message)
+            replay = await self.change(call, "starting the replay", _message)
+        except HooktuiError as error:
+            if isinstance(error, Refused) and any(one.pointer == "/key" for one in error.errors):
+                # An attempt whose response was lost started it, with an earlier plan.
+                self.notice("this replay was started before: see the list of replays", "warn")
+            else:
+                self.show_error(error)
+            return
         finally:
             self._starting = False
-        if replay is None:
-            return
-        self._key = token_hex(16)
+        self._tried = None
         self._started()
         if not self.leave(ReplayScreen(replay.id)):
             self.notice(*_message(replay))
