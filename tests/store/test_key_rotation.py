@@ -196,6 +196,9 @@ async def test_a_server_that_was_cut_off_during_a_rotation_is_not_ready(
         with pytest.raises(Unavailable, match="restart this one"):
             await make_hook(other)
         assert isinstance(other.write_failure, Unavailable)
+        other.vault.add_keys(find_keys(one_home / "hooktui.key").keys)
+        await make_hook(other)
+        assert other.write_failure is None  # red when it is not ready for good
         await asyncio.gather(one.close(), other.close())
 
         copy_keys(one_home, other_home)

@@ -265,7 +265,7 @@ class PostgresStore(Store):
 
     @property
     def write_failure(self) -> HooktuiError | None:
-        """Why nothing can be stored now: also without the key in use, until a restart."""
+        """Why nothing can be stored now: also while this server lacks the key in use."""
         return self._key_failure or super().write_failure
 
     async def info(self) -> DatabaseInfo:
@@ -347,6 +347,7 @@ class PostgresStore(Store):
             except KeyProblem as error:  # other servers can do what this one cannot
                 self._key_failure = Unavailable(error.detail)
                 raise self._key_failure from error
+            self._key_failure = None
             self._shared.live_version = news.version
             self._live.put(news.hooks)
             turned = news.paused if news.paused != self._live.paused else None
