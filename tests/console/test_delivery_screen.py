@@ -311,6 +311,25 @@ async def test_an_open_delivery_follows_its_attempts_by_itself(
         await console.hides("next attempt")
 
 
+async def test_an_open_delivery_follows_that_it_is_sent_again_elsewhere(
+    open_console, client: Client, receiver: Receiver
+):
+    # Red when only the delivery itself is followed: this one does not change any more.
+    hook = client.hook(receiver.url)
+    client.emit()
+    wait_for(lambda: client.deliveries(hook.id, "delivered"))
+    first = client.deliveries(hook.id)[0]
+    one = client.ask(calls.resend_delivery(first.id))
+    wait_for(lambda: len(client.deliveries(hook.id, "delivered")) == 2)
+    async with open_console() as console:
+        await console.shows("hook")
+        console.app.navigation.open_delivery(one.id)
+        await console.shows("✓ delivered", f"after {first.id}")
+        await console.pilot.pause(2)  # the changes of the first page of the feed were applied
+        again = client.ask(calls.resend_delivery(one.id))
+        await console.shows(f"sent again as {again.id}")
+
+
 NEXT_AT = re.compile(r" at \d\d:\d\d")
 
 

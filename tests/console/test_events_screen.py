@@ -117,6 +117,23 @@ async def test_an_event_follows_its_deliveries(open_console, make_hook, client, 
         await console.shows("✗ failed", "gave up")
 
 
+async def test_an_event_follows_new_deliveries_and_changed_hooks(
+    open_console, make_hook, client, receiver
+):
+    # Red when only the deliveries that are shown already are followed.
+    receiver.status = 500
+    hook = make_hook(name="billing", retry_schedule_s=[])
+    sent = client.emit()
+    async with open_console() as console:
+        await console.shows("billing")
+        console.app.navigation.open_event(sent.id)
+        await console.shows("✗ failed", "1 delivery")
+        client.ask(calls.resend_delivery(client.deliveries(hook["id"], "failed")[0].id))
+        await console.shows("2 deliveries", "the latest of 2 deliveries")
+        client.ask(calls.edit_hook(hook["id"], {"name": "accounting"}))
+        await console.shows("accounting")
+
+
 async def test_an_event_that_is_not_there_is_reported(open_console):
     async with open_console() as console:
         await console.shows("No hooks yet")

@@ -176,11 +176,13 @@ class DeliveryScreen(ConsoleScreen):
         self._draw_document()
 
     async def changed(self, changes: FeedChanges) -> None:
-        """Reload when the delivery or its hook has changed."""
+        """Reload when the delivery, another one of its event, or its hook has changed."""
         delivery, hooks = self.delivery, changes.hooks
         if delivery is not None and delivery.probe_at is not None:
             hooks = hooks | changes.busy_hooks  # a failed probe attempt delays the next one
-        ours = delivery is not None and delivery.hook in hooks
+        ours = delivery is not None and (
+            delivery.hook in hooks or delivery.event in changes.sent_events
+        )
         if changes.everything or ours or self.delivery_id in changes.deliveries:
             await self._read()
 

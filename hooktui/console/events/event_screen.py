@@ -145,10 +145,8 @@ class EventScreen(ConsoleScreen):
         self.on_windowed_list_moved()
 
     async def changed(self, changes: FeedChanges) -> None:
-        """Reload when deliveries of this event have changed."""
-        deliveries = () if self.event is None else self.event.deliveries
-        known = {delivery.id for delivery in deliveries}
-        if changes.everything or known & changes.deliveries:
+        """Reload when this event's deliveries have changed, or a hook, which a row may be about."""
+        if changes.everything or changes.hooks or self.event_id in changes.sent_events:
             await self._read()
 
     def on_screen_resume(self) -> None:

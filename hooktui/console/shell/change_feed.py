@@ -44,7 +44,8 @@ class FeedChanges:
         hooks: hooks that were created, changed or deleted.
         deleted_hooks: those that were deleted.
         busy_hooks: hooks whose deliveries changed.
-        deliveries: deliveries that changed.
+        deliveries: deliveries that changed or were created.
+        sent_events: the events of these deliveries.
         events: whether events were received.
         replays: replays that changed.
         alerts: whether alerts changed.
@@ -55,6 +56,7 @@ class FeedChanges:
     deleted_hooks: set[int] = field(default_factory=set)
     busy_hooks: set[int] = field(default_factory=set)
     deliveries: set[str] = field(default_factory=set)
+    sent_events: set[str] = field(default_factory=set)
     events: bool = False
     replays: set[str] = field(default_factory=set)
     alerts: bool = False
@@ -66,6 +68,7 @@ class FeedChanges:
             setattr(self, name, getattr(self, name) | getattr(other, name))
         if len(self.deliveries) > MAX_DELIVERIES:
             self.deliveries.clear()
+            self.sent_events.clear()
             self.everything = True
 
     def __bool__(self) -> bool:
@@ -242,6 +245,7 @@ def changes_of(lines: Iterable[FeedLine]) -> FeedChanges:
             changes.busy_hooks.add(_number(fields.get("hook")))
             name = fields.get("delivery" if line.kind == "attempt" else "id")
             changes.deliveries.add(str(name))
+            changes.sent_events.add(str(fields.get("event")))
     return changes
 
 
