@@ -13,6 +13,7 @@ import pytest
 
 from hooktui.client import calls
 from hooktui.console.deliveries.document import as_check, as_curl
+from hooktui.console.events.event_screen import as_emit
 from hooktui.console.formatting import indented_json
 from hooktui.domain.signatures import hook_signature, make_secret
 from tests.console.client import Client
@@ -28,11 +29,11 @@ NASTY = '{"a":"it\'s $HOME `id` \\\\ @x","b":"é\\n"}\n'
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
 
 
-def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run(command: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["sh", "-c", command],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
         capture_output=True,
         text=True,
         timeout=30,
@@ -70,6 +71,18 @@ def test_the_check_verifies_the_signature_with_our_command(hash_name: str, tmp_p
 
 def test_a_request_without_our_signature_has_no_check() -> None:
     assert as_check(request(headers=())) is None
+
+
+def test_the_emit_command_sends_the_same_body_to_the_same_account(
+    client: Client, tmp_path: Path
+) -> None:
+    # Red when it sends to the default account, which has other hooks.
+    assert client.id != 1
+    command = as_emit("job.failed", NASTY, client.id)
+    command = command.replace("hooktui emit", f"{PYTHON} -m hooktui emit")
+    assert run(command, tmp_path, **client.environ).returncode == 0
+    (sent,) = client.ask(calls.list_events(client.id)).data
+    assert client.ask(calls.get_event(sent.id)).body == NASTY
 
 
 def test_the_json_form_is_the_object_of_the_api() -> None:

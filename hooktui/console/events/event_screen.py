@@ -235,12 +235,17 @@ class EventScreen(ConsoleScreen):
         if event.body is not None:
             forms.append(CopyForm("b", "the body, as it was sent", "the body", event.body))
         if event.body is not None and event.type != PING:
-            command = f"printf %s {shlex.quote(event.body)} | hooktui emit {event.type} -"
+            command = as_emit(event.type, event.body, event.account)
             words = "a command that sends the event again"
             forms.append(CopyForm("e", words, "the command", command))
         words, name = "the event as JSON, as the API returns it", "the event as JSON"
         forms.append(CopyForm("j", words, name, indented_json(event)))
         await copy_as(self, "The body is copied as it was sent, without any secret.", forms)
+
+
+def as_emit(event_type: str, body: str, account: int) -> str:
+    """Return a command that sends an event to an account, whichever one is the default."""
+    return f"printf %s {shlex.quote(body)} | hooktui emit --account {account} {event_type} -"
 
 
 Decisions = Page[HookDecision]
