@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from hooktui.client import calls
 from hooktui.client.calls import Call
 from hooktui.console.hooks.secret_lines import SecretLines
@@ -125,6 +127,26 @@ async def test_a_rotation_shows_both_secrets_until_it_is_finished(
         await console.until(lambda: len(receiver.requests) == 2)
         _, headers, body, _ = receiver.requests[-1]
         assert headers["X-Hook-Signature"] == hook_signature(secrets[0].secret, body)
+
+
+# Red when the secret that is shown is one that another user has replaced.
+@pytest.mark.parametrize("revealed", [True, False])
+async def test_a_rotation_by_another_user_is_reported(
+    open_console, client: Client, receiver: Receiver, revealed: bool
+):
+    hook = client.hook(receiver.url)
+    async with open_console() as console:
+        await console.app.push_screen(SecretScreen(hook))
+        await console.press("v")
+        await console.shows(hook.secret, "created just now")
+        if not revealed:
+            await console.press("v")
+            await console.hides(hook.secret)
+        client.ask(calls.rotate_secret(hook.id, overlap_s=3600))
+        await console.shows("another user changed the hook's secrets", "its age is shown")
+        assert hook.secret not in console.text
+        await console.press("t")
+        await console.shows("finish the rotation: only")
 
 
 async def test_enter_on_the_rotation_question_changes_nothing(open_console, client: Client):

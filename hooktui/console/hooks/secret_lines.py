@@ -24,7 +24,12 @@ _LINES_EACH: Final = 2
 
 
 class SecretLines(Redactable, can_focus=True):
-    """Widget with a block of two lines for each valid secret, the newest first."""
+    """Widget with a block of two lines for each valid secret, the newest first.
+
+    Attributes:
+        cursor: the number of the secret to copy.
+        is_outdated: whether another user has changed the secrets.
+    """
 
     DEFAULT_CSS = "SecretLines { height: auto; width: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
@@ -33,6 +38,7 @@ class SecretLines(Redactable, can_focus=True):
         super().__init__()
         self._clock = clock
         self._known: tuple[Secret, ...] = ()
+        self.is_outdated = False
         self.cursor = 0
 
     @property
@@ -43,20 +49,28 @@ class SecretLines(Redactable, can_focus=True):
     @property
     def rotating(self) -> bool | None:
         """Whether a rotation is in progress; None if unknown."""
-        return len(self._known) > 1 if self._known else None
+        return len(self._known) > 1 if self._known and not self.is_outdated else None
 
     def reveal(self, secrets: Sequence[Secret]) -> None:
         """Reveal secrets."""
-        self._known = tuple(secrets)
+        self._known, self.is_outdated = tuple(secrets), False
         self._changed()
 
     def hide(self) -> None:
         """Mask the secrets and discard their values; their timestamps remain."""
-        self.remember(self._known)
+        if not self.is_outdated:
+            self.remember(self._known)
 
     def remember(self, secrets: Sequence[Secret]) -> None:
         """Store the timestamps of secrets, but not their values."""
         self._known = tuple(replace(secret, secret="") for secret in secrets)
+        self.is_outdated = False
+        self._changed()
+
+    def outdate(self) -> None:
+        """Mask the secrets, which another user has changed, and show no timestamps of them."""
+        self.hide()
+        self.is_outdated = True
         self._changed()
 
     def shows(self, secrets: Sequence[Secret]) -> bool:
@@ -70,7 +84,7 @@ class SecretLines(Redactable, can_focus=True):
 
     @property
     def _last(self) -> int:
-        return max(0, len(self._known) - 1)
+        return 0 if self.is_outdated else max(0, len(self._known) - 1)
 
     def _changed(self) -> None:
         self.cursor = min(self.cursor, self._last)
@@ -87,7 +101,7 @@ class SecretLines(Redactable, can_focus=True):
         width = self.size.width
         if number > self._last:
             return self.strip((), width)
-        secret = self._known[number] if self._known else None
+        secret = self._known[number] if self._known and not self.is_outdated else None
         if below:
             return self.strip(((" " * 12 + self._about(number, secret), "quiet"),), width)
         clear = secret.secret if secret is not None and not self.in_picture else ""

@@ -80,6 +80,7 @@ class SecretScreen(ConsoleScreen):
         self._fresh = fresh
         self._is_new = fresh is not None
         self._warnings = tuple(warnings)
+        self._knows_rotation = False  # the next change of the secrets in the feed is known here
 
     def heading(self) -> StyledLine:
         """Return the title with the hook and the seconds until the secret is masked."""
@@ -131,12 +132,23 @@ class SecretScreen(ConsoleScreen):
         """Reload an edited hook; its hash may be another one now."""
         if not (changes.everything or self.hook.id in changes.hooks):
             return
+        if self.hook.id in changes.rotated_hooks:
+            self._take_rotation()
         before, self.hook = self.hook, await self._actions.read_again()
         if self.hook.signature_hash != before.signature_hash and self.query("#code"):
             self._snippets = snippets(self.hook.signature_hash)
             self._show_how()
             self._show_code()
         self.refresh_frame()
+
+    def _take_rotation(self) -> None:
+        """Show the secrets as unknown, unless this screen knows of the change."""
+        if not self._knows_rotation and self.lines.rotating is not None:
+            self.reveal_timer.hide()
+            self.lines.outdate()
+            key = self.shell.key("reveal")
+            self.notice(f"another user changed the hook's secrets; {key} shows them", "warn")
+        self._knows_rotation = False
 
     def refresh_times(self) -> None:
         """Redraw the ages of the secrets."""
@@ -197,6 +209,7 @@ class SecretScreen(ConsoleScreen):
             if answer is None:
                 return
             as_shown = self.lines.shows(answer.secrets)
+            self._knows_rotation |= not as_shown and not self.lines.is_outdated
             self.lines.remember(answer.secrets)
             if not as_shown:
                 again = f"check, then press {self.shell.key('copy')} again"
@@ -218,8 +231,10 @@ class SecretScreen(ConsoleScreen):
             doing = f"rotating the secret of {name}"
         else:
             return
+        self._knows_rotation = True
         rotated = await self.call(call, doing)
         if rotated is None:
+            self._knows_rotation = False
             return
         valid = "only the newest secret is valid now"
         if answer != "f":

@@ -36,6 +36,10 @@ MAX_DELIVERIES: Final = 1_000
 """Deliveries that a screen keeps while another one covers it, perhaps for days."""
 
 
+_ROTATED: Final = "secret changed"
+"""How the feed says that the secrets of a hook changed."""
+
+
 @dataclass(slots=True)
 class FeedChanges:
     """Merged changes of the feed that a screen has not applied yet.
@@ -43,6 +47,7 @@ class FeedChanges:
     Attributes:
         hooks: hooks that were created, changed or deleted.
         deleted_hooks: those that were deleted.
+        rotated_hooks: those whose secrets changed.
         busy_hooks: hooks whose deliveries changed.
         deliveries: deliveries that changed or were created.
         sent_events: the events of these deliveries.
@@ -54,6 +59,7 @@ class FeedChanges:
 
     hooks: set[int] = field(default_factory=set)
     deleted_hooks: set[int] = field(default_factory=set)
+    rotated_hooks: set[int] = field(default_factory=set)
     busy_hooks: set[int] = field(default_factory=set)
     deliveries: set[str] = field(default_factory=set)
     sent_events: set[str] = field(default_factory=set)
@@ -233,6 +239,8 @@ def changes_of(lines: Iterable[FeedLine]) -> FeedChanges:
             changes.hooks.add(hook)
             if fields.get("deleted"):
                 changes.deleted_hooks.add(hook)
+            if fields.get("change") == _ROTATED:
+                changes.rotated_hooks.add(hook)
         elif line.kind == "event":
             changes.events = True
         elif line.kind == "replay":
