@@ -222,6 +222,7 @@ def _report_bug(error: Exception, environ: Mapping[str, str], *, as_json: bool) 
 
 
 def _run_command(options: GlobalOptions, environ: Mapping[str, str], arguments: list[str]) -> int:
+    columns = os.environ.get("COLUMNS")
     command, bound, injected = _parse(arguments)
     if "context" not in injected:  # cyclopts' own: help
         try:
@@ -229,6 +230,7 @@ def _run_command(options: GlobalOptions, environ: Mapping[str, str], arguments: 
         except SystemExit as error:  # Rich ends the process with 1 when the pipe is closed
             raise BrokenPipeError from error
         return DONE
+    _set_columns(columns)  # a console follows its terminal, which may change its size
     from hooktui.cli.context import CommandContext
 
     context = CommandContext(options, environ)
@@ -255,12 +257,18 @@ def _limit_width() -> None:
 
     In fewer than 3 columns it divides a table endlessly, and it fills each line to the last column.
     """
-    columns = os.environ.pop("COLUMNS", "")
+    columns = os.environ.get("COLUMNS", "")
     width = int(columns) if re.fullmatch("[0-9]{1,9}", columns) else 0
     # 0: not known. Rich takes the width of the first stream that is a terminal.
     width = width or next((os.get_terminal_size(s).columns for s in range(3) if os.isatty(s)), 0)
-    if width:
-        os.environ["COLUMNS"] = str(min(max(width, _NARROWEST), _WIDEST))
+    _set_columns(str(min(max(width, _NARROWEST), _WIDEST)) if width else None)
+
+
+def _set_columns(columns: str | None) -> None:
+    if columns is None:
+        os.environ.pop("COLUMNS", None)
+    else:
+        os.environ["COLUMNS"] = columns
 
 
 def _parse(arguments: list[str]) -> tuple[Callable[..., Any], BoundArguments, dict[str, Any]]:

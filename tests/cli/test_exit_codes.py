@@ -338,6 +338,20 @@ def test_the_help_can_be_written_in_any_width(words, width):
     assert f"Usage: hooktui {' '.join(words)}" in " ".join(help_page.stdout.split())
 
 
+# Red when the width of the help stays set: a console that a command opens, such as the demo's, was
+# drawn in its first width after each change of the terminal's size.
+@pytest.mark.parametrize("columns", [None, "5", "²"])
+def test_a_command_sets_no_width_for_what_it_opens(run, server, monkeypatch, columns):
+    monkeypatch.setattr(os, "isatty", lambda _: True)
+    monkeypatch.setattr(os, "get_terminal_size", lambda _=1: os.terminal_size((80, 24)))
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    server.will(page())
+    assert run("hooks", "list").code == 0
+    assert os.environ.get("COLUMNS") == columns
+
+
 def test_help_is_no_error(run):
     for arguments in (("--help",), ("hooks", "--help"), ("hooks", "create", "--help"), ("hooks",)):
         result = run(*arguments)

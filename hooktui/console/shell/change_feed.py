@@ -34,8 +34,6 @@ BUSY_S = 0.1
 
 MAX_DELIVERIES: Final = 1_000
 """Deliveries that a screen keeps while another one covers it, perhaps for days."""
-
-
 _ROTATED: Final = "secret changed"
 """How the feed says that the secrets of a hook changed."""
 
