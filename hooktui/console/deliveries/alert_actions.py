@@ -10,6 +10,7 @@ from hooktui.client.calls import Call
 from hooktui.console.frame.dialogs import DialogOption, ask
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.parts import Handler, ScreenPart
+from hooktui.domain.alerts import MIN_SNOOZE_S
 from hooktui.domain.clock import format_duration
 from hooktui.domain.text import counted
 from hooktui.domain.wire.undelivered import ChangedGroup
@@ -18,8 +19,6 @@ T = TypeVar("T")
 
 _HOUR_S: Final = 3600
 _DAY_S: Final = 24 * _HOUR_S
-_MIN_S: Final = 60
-"""The shortest snooze that the server accepts."""
 _MORNING: Final = 8
 """The hour of the day at which "tomorrow" starts."""
 
@@ -81,7 +80,7 @@ class AlertActions(ScreenPart, Generic[T]):
             return
         for_s = choices[answer][0]
         if answer == "t":  # the question may have been open for hours
-            for_s = max(for_s - (self._screen.shell.clock() - asked_ms) // 1000, _MIN_S)
+            for_s = max(for_s - (self._screen.shell.clock() - asked_ms) // 1000, MIN_SNOOZE_S)
         words = f"snoozed for {format_duration(for_s)}"
         await self._change(thing, self._snooze_call(thing, for_s), "snoozing", words)
 
