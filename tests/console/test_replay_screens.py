@@ -78,14 +78,19 @@ async def test_the_pages_of_a_plan_add_up_and_the_sum_is_the_most_that_is_sent(
         assert run["selection"] == second["selection"]
 
 
+async def run_without_answer(scene: Scene) -> None:
+    """Run a replay from its form; the server starts it, and its answer is lost."""
+    await scene.open(ReplayForm)
+    scene.gate.spoil(RUN, lost)
+    await scene.console.press("ctrl+s")
+    await scene.console.until(lambda: "may have carried out" in scene.notice)
+    scene.gate.mend()
+
+
 # Red when a second try after a lost answer starts a second replay.
 async def test_a_replay_whose_answer_was_lost_is_started_once(client: Client, receiver: Receiver):
     async with staged(client, receiver) as scene:
-        await scene.open(ReplayForm)
-        scene.gate.spoil(RUN, lost)
-        await scene.console.press("ctrl+s")
-        await scene.console.until(lambda: "may have carried out" in scene.notice)
-        scene.gate.mend()
+        await run_without_answer(scene)
         await scene.console.press("ctrl+s")
         await scene.on(ReplayScreen)
         asked = [one for one in scene.gate.asked if one.call == RUN]
@@ -99,11 +104,7 @@ async def test_a_new_plan_after_a_lost_answer_starts_no_second_replay(
     client: Client, receiver: Receiver
 ):
     async with staged(client, receiver) as scene:
-        await scene.open(ReplayForm)
-        scene.gate.spoil(RUN, lost)
-        await scene.console.press("ctrl+s")
-        await scene.console.until(lambda: "may have carried out" in scene.notice)
-        scene.gate.mend()
+        await run_without_answer(scene)
         scene.gate.asked.clear()
         await scene.console.press("ctrl+r")
         await scene.console.until(lambda: scene.gate.count(PLAN))
@@ -117,11 +118,7 @@ async def test_other_fields_after_a_lost_answer_are_another_replay(
     client: Client, receiver: Receiver
 ):
     async with staged(client, receiver) as scene:
-        await scene.open(ReplayForm)
-        scene.gate.spoil(RUN, lost)
-        await scene.console.press("ctrl+s")
-        await scene.console.until(lambda: "may have carried out" in scene.notice)
-        scene.gate.mend()
+        await run_without_answer(scene)
         wait_for(lambda: {one.state for one in scene.replays()} == {"finished"})
         await scene.console.press(*["tab"] * 7, "5")
         await scene.console.shows("at 5 a second")
