@@ -50,13 +50,13 @@ def _limited_by(adaptive: AdaptiveLimit, now_s: float, now_ms: int) -> LimitedBy
         return LimitedBy(
             kind=LimitKind.OVERLOAD, response=cut.cause, in_flight=cut.in_flight, at=at
         )
-    if adaptive.tolerated:
-        return LimitedBy(
-            kind=LimitKind.TOLERATED,
-            response=adaptive.tolerated_cause or None,
-            share=adaptive.tolerated,
-        )
-    return None
+    if not adaptive.tolerated and not rate.tolerated:
+        return None
+    cause = adaptive.tolerated_cause or None
+    if rate.tolerated:
+        cause = None if adaptive.tolerated else "429"
+    share = adaptive.tolerated + rate.tolerated
+    return LimitedBy(kind=LimitKind.TOLERATED, response=cause, share=share)
 
 
 def log_cut(queue: HookQueue, now_s: float) -> None:

@@ -60,6 +60,17 @@ def test_a_share_of_overloads_at_any_pace_is_named() -> None:
     assert limited_by == LimitedBy(kind="tolerated", response="503", share=0.05)
 
 
+def test_a_share_of_429_at_any_rate_is_named() -> None:
+    queue = queue_of()
+    queue.limit = AdaptiveLimit()
+    queue.limit.rate.tolerated = 0.03
+    limited_by = pace_of(queue, 0.0, NOW_MS).limited_by
+    assert limited_by == LimitedBy(kind="tolerated", response="429", share=0.03)
+    queue.limit.tolerated, queue.limit.tolerated_cause = 0.05, "503"
+    limited_by = pace_of(queue, 0.0, NOW_MS).limited_by
+    assert limited_by == LimitedBy(kind="tolerated", share=0.08)
+
+
 def test_a_429_is_a_rate_that_is_not_known_until_starts_are_allowed_again() -> None:
     queue = queue_of()
     queue.limit = AdaptiveLimit()

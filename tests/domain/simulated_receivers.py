@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hooktui.domain.adaptive_limit import AdaptiveLimit
+from hooktui.domain.adaptive_rate import AdaptiveRate
 from hooktui.domain.observation import Observation, Signal
 from hooktui.domain.rates import SPACED_S, burst_of
 
@@ -132,6 +133,50 @@ def simulate(
     return outcome
 
 
+@dataclass
+class Share:
+    """What a sender got at a receiver that others send to."""
+
+    rate: AdaptiveRate = field(default_factory=AdaptiveRate)
+    taken: int = 0
+    refused: int = 0
+
+
+def simulate_senders(
+    receiver: Receiver, senders: int, seconds: float, per_s: float, seed: int = 1
+) -> list[Share]:
+    """Send to a receiver from several hooks or servers, each at a rate until it has a 429.
+
+    They begin in the first half minute. Return what each got after the first minute.
+    """
+    random_ = random.Random(seed)
+    shares = [Share() for _ in range(senders)]
+    starts = [(30 * random_.random(), number, number, -1.0, TAKEN) for number in range(senders)]
+    heapq.heapify(starts)
+    count = senders
+    while starts[0][0] < seconds:
+        now, _, sender, began, signal = heapq.heappop(starts)
+        share, rate = shares[sender], shares[sender].rate
+        rate.reopen(now)
+        count += 2
+        if began >= 0 and signal is TAKEN:
+            rate.accepted(now, 1)
+            share.taken += now > 60
+        elif began >= 0:
+            rate.refused(now, began, 0.03, None)
+            share.refused += now > 60
+        elif now < rate.closed_until_s:
+            heapq.heappush(starts, (rate.closed_until_s + 1e-4, count, sender, -1.0, TAKEN))
+        else:
+            rate.started(now)
+            took, signal = receiver(now, 1, count)
+            took *= 0.5 + random_.random()
+            heapq.heappush(starts, (now + took, count, sender, now, signal))
+            wait_s = 1 / min(rate.per_s or per_s, 2 * per_s)
+            heapq.heappush(starts, (now + wait_s, count + 1, sender, -1.0, TAKEN))
+    return shares
+
+
 class Receivers:
     """Receivers whose response times vary by a fifth."""
 
@@ -157,6 +202,15 @@ class Receivers:
             if self._random.random() >= share:
                 return self._about(response_s), TAKEN
             return self._about(response_s) if refusal_s is None else refusal_s, BUSY
+
+        return respond
+
+    def refusing(self, share: float, response_s: float) -> Receiver:
+        """Respond 429 to a share of the requests, at any rate."""
+
+        def respond(now: float, at: int, event: int) -> tuple[float, Signal]:
+            refuses = self._random.random() < share
+            return self._about(response_s), TOO_MANY if refuses else TAKEN
 
         return respond
 

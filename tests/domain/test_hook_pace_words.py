@@ -30,6 +30,8 @@ AUTO = hook(max_in_flight=None)
          "17 of 20 (auto; 1 % of the responses show an overload at any pace)"),
         (LimitedBy(kind="tolerated", response="503", share=0.0104),
          "17 of 20 (auto; 1 % of the responses are 503 at any pace)"),
+        (LimitedBy(kind="tolerated", response="429", share=0.0304),
+         "17 of 20 (auto; 3 % of the responses are 429 at any pace)"),
         (LimitedBy(kind="tolerated", response="connect_refused", share=0.152),
          "17 of 20 (auto; 15 % of the attempts: connect refused, at any pace)"),
         (LimitedBy(kind="tides"), "17 of 20 (auto; tides)"),

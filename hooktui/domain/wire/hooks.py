@@ -52,7 +52,8 @@ class LimitKind(StrEnum):
     """What limits the pace of a hook whose ``max_in_flight`` is auto.
 
     ``overload``: the receiver showed that it was overloaded. ``rate``: it responded 429.
-    ``tolerated``: nothing, although a share of the responses shows an overload at any pace.
+    ``tolerated``: nothing, although a share of the responses shows an overload or is 429 at any
+    pace.
     """
 
     OVERLOAD = "overload"
@@ -67,7 +68,7 @@ class LimitedBy:
     ``kind`` is a `LimitKind`. ``response`` is the HTTP status or error class that led to the last
     cut of the limit, with ``in_flight`` deliveries in flight, ``at`` that time. ``per_s`` is the
     rate in deliveries a second that the 429 responses allow, null until it is known. ``share``
-    (0 to 1) is that of the responses that show an overload at any pace; all of them are
+    (0 to 1) is that of the responses that show an overload or are 429 at any pace; all of them are
     ``response``, which is null if they differ.
     """
 
