@@ -71,6 +71,11 @@ _SLOWER_BY_S, _STEP_SLOWER_BY_S = 0.003, 0.01
 _FLOOR_BY_LATENCY = 2
 _TRIAL_OVERLOADS = 5
 """A trial ends when its share predicts this many overloads."""
+_NONE_OF_EXPECTED = 3
+"""No overload where its share predicts this many ends it earlier."""
+_HELD_SHARE = 0.03
+"""The limit does not grow in the trial of a larger share. All hooks and servers that overload a
+receiver cut their limits; if they grow at once, it is overloaded again, and each tolerates that."""
 _MIN_TOLERATED, _MAX_TOLERATED = 0.001, 0.2
 _UNUSED_S = 60.0
 _IDLE_S = 0.1
@@ -162,6 +167,11 @@ class _Trial:
     responses: int = 0
     overloads: int = 0
     causes: set[str] = field(default_factory=set)
+
+    @property
+    def holds_limit(self) -> bool:
+        """Whether the limit stays as it is until the trial ends."""
+        return self.share > _HELD_SHARE
 
 
 @dataclass(slots=True)
@@ -424,7 +434,7 @@ class AdaptiveLimit:
             trial.overloads += 1
             trial.causes.add(observed.cause)
         expected = trial.share * trial.responses
-        if expected < _TRIAL_OVERLOADS:
+        if expected < (_TRIAL_OVERLOADS if trial.overloads else _NONE_OF_EXPECTED):
             return False
         self._trial = None
         if trial.overloads < expected / 2:
@@ -482,6 +492,8 @@ class AdaptiveLimit:
             return
         self._may_lower_ceiling = True
         self._window = _Window(now_s)
+        if self._trial is not None and self._trial.holds_limit:
+            return
         if window.saturated < _SATURATED * window.responses:
             self._before_step = None
             return

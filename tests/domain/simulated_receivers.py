@@ -133,6 +133,39 @@ def simulate(
     return outcome
 
 
+def simulate_hooks(receiver: Receiver, hooks: int, seconds: float) -> tuple[int, int]:
+    """Send from several hooks to a receiver that sees the attempts of all of them at once.
+
+    Return what it took and what it refused after the first minute.
+    """
+    limits = [AdaptiveLimit() for _ in range(hooks)]
+    in_flight = [0] * hooks
+    ending: list[tuple[float, int, int, float, Signal]] = []
+    started = taken = refused = 0
+
+    def fill(hook: int, now: float) -> None:
+        nonlocal started
+        while in_flight[hook] < limits[hook].limit:
+            started += 1
+            in_flight[hook] += 1
+            limits[hook].began(now, in_flight[hook])
+            took, signal = receiver(now, sum(in_flight), started)
+            heapq.heappush(ending, (now + took, started, hook, now, signal))
+
+    for hook in range(hooks):
+        fill(hook, 0.0)
+    while True:
+        now, _, hook, began, signal = heapq.heappop(ending)
+        if now > seconds:
+            return taken, refused
+        taken += now > 60 and signal is TAKEN
+        refused += now > 60 and signal is not TAKEN
+        observed = Observation(signal, began, now, now - began, "503")
+        limits[hook].ended(observed, in_flight=in_flight[hook], saturated=True)
+        in_flight[hook] -= 1
+        fill(hook, now)
+
+
 @dataclass
 class Share:
     """What a sender got at a receiver that others send to."""

@@ -15,7 +15,14 @@ from hooktui.domain.observation import (
     shows_overload,
     signal_of,
 )
-from tests.domain.simulated_receivers import BUSY, TAKEN, Holds, Receivers, simulate
+from tests.domain.simulated_receivers import (
+    BUSY,
+    TAKEN,
+    Holds,
+    Receivers,
+    simulate,
+    simulate_hooks,
+)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +115,16 @@ def with_trial(*causes: str) -> AdaptiveLimit:
         observed = Observation(BUSY if overload else TAKEN, now, now + 0.005, 0.005, cause)
         limit.ended(observed, in_flight=1, saturated=True)
     return limit
+
+
+# Red when the limit grows again during a trial: each hook tolerates the overloads that all of them
+# cause, and 15 to 20 % are refused.
+@pytest.mark.parametrize(("hooks", "cap"), [(4, 20), (4, 60), (8, 60)])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_hooks_that_share_a_receiver_do_not_overload_it(hooks: int, cap: int, seed: int):
+    taken, refused = simulate_hooks(Receivers(seed).capped(cap, 0.3, 0.005), hooks, 240)
+    assert taken > 0.85 * cap / 0.3 * 180
+    assert refused < 0.06 * taken
 
 
 def test_the_tolerated_share_names_its_response():
