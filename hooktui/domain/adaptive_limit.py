@@ -77,6 +77,13 @@ _HELD_SHARE = 0.03
 """The limit does not grow in the trial of a larger share. All hooks and servers that overload a
 receiver cut their limits; if they grow at once, it is overloaded again, and each tolerates that."""
 _MIN_TOLERATED, _MAX_TOLERATED = 0.001, 0.2
+_MAX_TOLERATED_AT_ONE = 0.45
+"""The same for a share that comes with one attempt at a time, which no limit can lower: that of a
+receiver of which one in three servers is down."""
+_LARGE_TRIAL_OVERLOADS, _LARGE_SAME = 20, 0.75
+"""A trial of such a share ends later, and at least this part of it must come again."""
+_RETRIED = 1.2
+"""A share that is tolerated may be measured as this multiple of it."""
 _UNUSED_S = 60.0
 _IDLE_S = 0.1
 """A shorter time without attempts may be that of a claim: the window continues."""
@@ -172,6 +179,29 @@ class _Trial:
     def holds_limit(self) -> bool:
         """Whether the limit stays as it is until the trial ends."""
         return self.share > _HELD_SHARE
+
+    @property
+    def is_large(self) -> bool:
+        """Whether its share is tolerated only because nothing can lower it."""
+        return self.share > _MAX_TOLERATED
+
+    @property
+    def most_tolerated(self) -> float:
+        """The largest share that it may show."""
+        return _MAX_TOLERATED_AT_ONE if self.is_large else _MAX_TOLERATED
+
+    @property
+    def is_the_same(self) -> bool | None:
+        """Whether the lower limit has the share of the one before; None: not known yet."""
+        expected = self.share * self.responses
+        if not self.overloads:
+            return False if expected >= _NONE_OF_EXPECTED else None
+        if expected < (_LARGE_TRIAL_OVERLOADS if self.is_large else _TRIAL_OVERLOADS):
+            return None
+        if self.is_large:
+            most = _MAX_TOLERATED_AT_ONE * self.responses
+            return _LARGE_SAME * expected <= self.overloads <= most
+        return self.overloads >= expected / 2
 
 
 @dataclass(slots=True)
@@ -398,7 +428,7 @@ class AdaptiveLimit:
 
     def _end_overload(self, now_s: float, overload: _Overload) -> None:
         share = self._share.value
-        if self._trial is None and share <= _MAX_TOLERATED:
+        if self._trial is None and share <= self._largest_to_try:
             self._trial = _Trial(overload.limit, share)
         if self._ceiling is not None and overload.limit >= self._ceiling:
             self._lower_ceiling(now_s, self._ceiling, overload)
@@ -409,6 +439,13 @@ class AdaptiveLimit:
         self._next_step_s = now_s + _PROBE_EVERY_S
         self._before_step = None
         self._window = _Window(now_s)
+
+    @property
+    def _largest_to_try(self) -> float:
+        """The largest share of overloads for a trial."""
+        if self._limit * _CUT < 2:
+            return _MAX_TOLERATED_AT_ONE
+        return max(_MAX_TOLERATED, min(_RETRIED * self.tolerated, _MAX_TOLERATED_AT_ONE))
 
     def _lower_ceiling(self, now_s: float, ceiling: float, overload: _Overload) -> None:
         """Lower the ceiling to what the receiver took at once: more may have been in flight."""
@@ -423,8 +460,10 @@ class AdaptiveLimit:
         self._since_followed += successes + overloads
         if self._since_followed >= 2 * RECENT:
             self._since_followed = 0
-            share = min(self.tolerated, max(self._share.value, self.tolerated / 2))
-            self.tolerated = share if share >= _MIN_TOLERATED else 0.0
+            deviation = math.sqrt(self.tolerated / (2 * RECENT))
+            if self._share.value < max(self.tolerated - 2 * deviation, self.tolerated / 2):
+                share = max(self._share.value, self.tolerated / 2)
+                self.tolerated = share if share >= _MIN_TOLERATED else 0.0
 
     def _trial_undoes_cut(self, trial: _Trial, observed: Observation) -> bool:
         """Count a response of the trial; return whether it ended and undid the cut."""
@@ -433,17 +472,17 @@ class AdaptiveLimit:
         if observed.signal is Signal.OVERLOADED:
             trial.overloads += 1
             trial.causes.add(observed.cause)
-        expected = trial.share * trial.responses
-        if expected < (_TRIAL_OVERLOADS if trial.overloads else _NONE_OF_EXPECTED):
+        same = trial.is_the_same
+        if same is None:
             return False
         self._trial = None
-        if trial.overloads < expected / 2:
+        if not same:
             return False
         share = trial.overloads / trial.responses
         if self.tolerated:
             trial.causes.add(self.tolerated_cause)
         self.tolerated_cause = trial.causes.pop() if len(trial.causes) == 1 else ""
-        self.tolerated = min(_MAX_TOLERATED, max(self.tolerated, share))
+        self.tolerated = max(self.tolerated, min(share, trial.most_tolerated))
         self._limit = max(self._limit, trial.limit)
         self._ceiling = self.last_cut = None
         self._phase = _Phase.DOUBLING

@@ -117,6 +117,27 @@ def with_trial(*causes: str) -> AdaptiveLimit:
     return limit
 
 
+# Red when only a fifth may be tolerated: 7 a second.
+@pytest.mark.parametrize("share", [0.25, 0.33])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_receiver_of_which_a_server_is_down_is_not_left_to_one_attempt(share: float, seed: int):
+    outcome = simulate(Receivers(seed).poisoned(share, 0.1), 60, cap=64)
+    assert outcome.per_s(20, 60) > 50
+
+
+# Red when the large share is tolerated with any limit: the receiver is overloaded once more.
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_a_receiver_that_refuses_half_for_a_moment_is_spared(seed: int):
+    receivers = Receivers(seed)
+    steady = receivers.steady(0.1)
+    receiver = receivers.changing(
+        receivers.changing(steady, 10, receivers.poisoned(0.5, 0.1)), 13, steady
+    )
+    outcome = simulate(receiver, 30, cap=64)
+    assert outcome.refusals(10, 14) < 450
+    assert outcome.per_s(18, 30) > 90
+
+
 # Red when the limit grows again during a trial: each hook tolerates the overloads that all of them
 # cause, and 15 to 20 % are refused.
 @pytest.mark.parametrize(("hooks", "cap"), [(4, 20), (4, 60), (8, 60)])
@@ -173,6 +194,7 @@ def test_a_receiver_that_grows_and_shrinks_is_followed():
     growing = receivers.changing(receivers.capped(20, 0.05), 40, receivers.capped(200, 0.05))
     outcome = simulate(growing, 100)
     assert outcome.per_s(90, 100) > 0.8 * 4_000
+    receivers = Receivers(3)
     shrinking = receivers.changing(receivers.capped(200, 0.05), 20, receivers.capped(20, 0.05))
     outcome = simulate(shrinking, 60)
     assert outcome.per_s(30, 60) > 0.8 * 400
