@@ -172,7 +172,10 @@ class FilterPart(ScreenPart):
         self._screen.set_timer(THINKING_S, partial(self._show_typed_error, self._error))
 
     def restore(self, text: str) -> None:
-        """Apply the filter of the last session, if it is still valid."""
+        """Apply a saved filter, if it is still valid; an input that is open for another closes."""
+        bar, self._bar, self._typed, self._error = self._bar, None, None, ""
+        if bar is not None:
+            bar.close(self._focus)
         before, self.text = self.text, ""
         with suppress(Refused):
             self._check(text)

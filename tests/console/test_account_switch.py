@@ -1,0 +1,42 @@
+"""Another account is shown while something of the one before is still open or in progress."""
+
+import httpx
+import pytest
+
+
+@pytest.fixture
+def other(api: httpx.Client, account: int) -> int:
+    """The number of another account, without hooks."""
+    made = api.post("/v1/accounts", json={"name": f"other than {account}"})
+    number: int = made.json()["id"]
+    return number
+
+
+# Red when the input of the filter stays open: its text is then not the filter of the list.
+async def test_an_open_filter_closes_with_its_account(open_console, make_hook, other):
+    make_hook(name="billing")
+    async with open_console() as console:
+        await console.shows("billing")
+        await console.press("slash", *"bill")
+        await console.shows("filter /", "· filter: bill")
+        await console.app.use_account(other)
+        await console.shows("switched to account", "No hooks yet")
+        assert "filter /" not in console.text
+        await console.press("n")
+        await console.shows("New hook")
+
+
+# Red when a text is applied that was typed in the account before, just before the switch.
+async def test_a_filter_that_is_not_applied_yet_is_not_that_of_the_next_account(
+    open_console, make_hook, other
+):
+    make_hook(name="billing")
+    async with open_console() as console:
+        await console.shows("billing")
+        await console.press("slash")
+        part = console.app.screen.filter
+        part._type("bill")
+        await console.app.use_account(other)
+        await console.shows("switched to account", "No hooks yet")
+        part._apply_typed("bill")  # as the timer does that is running since
+        assert part.text == ""
