@@ -1,5 +1,7 @@
 """Another account is shown while something of the one before is still open or in progress."""
 
+import asyncio
+
 import httpx
 import pytest
 
@@ -40,3 +42,27 @@ async def test_a_filter_that_is_not_applied_yet_is_not_that_of_the_next_account(
         await console.shows("switched to account", "No hooks yet")
         part._apply_typed("bill")  # as the timer does that is running since
         assert part.text == ""
+
+
+# Red when the notice names the key of undo, which has nothing to undo in the next account.
+async def test_what_ends_after_a_switch_names_no_undo(open_console, make_hook, other):
+    make_hook(name="billing")
+    async with open_console() as console:
+        await console.shows("billing")
+        ask, go_on = console.app.connection.send, asyncio.Event()
+
+        async def slow(call):
+            answer = await ask(call)
+            if call.method == "PATCH":
+                await go_on.wait()
+            return answer
+
+        console.app.connection.send = slow
+        await console.press("a")
+        await console.shows("disabling hook")
+        await console.app.use_account(other)
+        go_on.set()
+        await console.shows("(billing) disabled; its new events are skipped")
+        assert "undoes" not in console.text
+        await console.press("u")
+        await console.shows("there is nothing to undo")

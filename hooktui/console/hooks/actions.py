@@ -154,7 +154,8 @@ class HookActions(ScreenPart):
         finally:
             self._toggling = False
         toggled = [hook for hook, _ in outcome.done]
-        if shown.number == account and (toggled or not shown.last_toggled):
+        here = shown.number == account
+        if here and (toggled or not shown.last_toggled):
             shown.last_toggled = [(hook, not active) for hook in toggled] or before
         words = "no hook"
         if toggled:
@@ -163,7 +164,7 @@ class HookActions(ScreenPart):
         if toggled and not active:
             whose = "its" if len(toggled) == 1 else "their"
             words += f"; {whose} new events are skipped"
-        undoes = f"; {self._screen.shell.key('undo')} undoes it" if toggled else ""
+        undoes = f"; {self._screen.shell.key('undo')} undoes it" if toggled and here else ""
         self._screen.notice(outcome.message(words, named) + undoes, outcome.severity)
         self._screen.refresh_frame()
 
