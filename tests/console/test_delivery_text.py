@@ -14,6 +14,7 @@ from hooktui.console.deliveries.text import (
     error_words,
     neighbours_words,
     next_step,
+    remaining_pairs,
     response_words,
     status_word,
 )
@@ -83,6 +84,18 @@ def test_every_state_says_what_happens_next(
     one = delivery(**fields)
     assert status_word(one) == words
     assert following in next_step(one, AT_MS, KEY)
+
+
+# Red when a viewer is told to press a key that is refused.
+def test_a_role_that_may_not_resend_is_told_of_no_key() -> None:
+    for status in ("failed", "cancelled"):
+        one = delivery(status=status, finished_at=AT)
+        assert next_step(one, AT_MS, lambda _: "").endswith("12:00:00")
+    pairs = remaining_pairs([(2, AT_MS)], AT_MS, lambda _: "")
+    assert pairs[-1] == ("after that", "failed")
+    off = hook(active=False, stats=HookStats(held=7))
+    words, _ = state_words(off, AT_MS, lambda _: "")
+    assert words.endswith("7 held · nothing sent yet")
 
 
 def test_times_of_other_days_name_their_day() -> None:

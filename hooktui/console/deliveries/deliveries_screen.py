@@ -69,7 +69,7 @@ class DeliveriesScreen(ListScreen[Delivery]):
         return introduction(
             "No deliveries yet.",
             "One appears here for each hook that an event is sent to.",
-            (self.shell.key("emit"), "sends an event"),
+            (self.usable_key("emit"), "sends an event"),
         )
 
     def more_heading(self) -> StyledLine:

@@ -193,7 +193,7 @@ class DeliveryScreen(ConsoleScreen):
         now_ms = self.shell.clock()
         dot = f" {self.shell.glyphs.dot} "
         created = moment(delivery.created_at, now_ms)
-        step = next_step(delivery, now_ms, self.shell.key)
+        step = next_step(delivery, now_ms, self.usable_key)
         tone: StyleName = "bad" if delivery.status == DeliveryStatus.FAILED else "plain"
         lines: list[StyledLine] = [
             ((" ", "plain"), *state(delivery, self.shell.glyphs), (dot, "quiet"), (step, tone))
@@ -213,7 +213,9 @@ class DeliveryScreen(ConsoleScreen):
             self.document.show(difference_of(*self._compared))
             return
         shell = self.shell
-        related = RelatedData(shell.clock(), shell.key, shell.glyphs, self._hook, self._family)
+        related = RelatedData(
+            shell.clock(), self.usable_key, shell.glyphs, self._hook, self._family
+        )
         self.document.show(sections_of(self.delivery, self.attempt, related))
 
     def on_windowed_list_moved(self) -> None:

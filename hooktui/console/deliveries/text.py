@@ -91,9 +91,12 @@ _GAVE_UP: Final = ": gave up after "
 
 
 def next_step(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> str:
-    """Return the next step of a delivery, or its final result."""
+    """Return the next step of a delivery, or its final result.
+
+    ``key`` returns an empty text for a command that the role may not run.
+    """
     reason = f": {delivery.reason}" if delivery.reason else ""
-    again = f"{key('resend')} sends it again"
+    again = f"; {key('resend')} sends it again" if key("resend") else ""
     match delivery.status:
         case DeliveryStatus.PENDING if delivery.held:
             return f"waits until hook {delivery.hook} is enabled"
@@ -108,9 +111,9 @@ def next_step(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> s
             if reason.startswith(_GAVE_UP):  # on 80 columns a repetition would cut the key
                 joint = " and " if ", after " in ended else ", after "
                 reason = joint + reason.removeprefix(_GAVE_UP)
-            return f"{ended}{reason}; {again}"
+            return f"{ended}{reason}{again}"
         case _:
-            return f"cancelled {_ended(delivery, now_ms)}{reason}; {again}"
+            return f"cancelled {_ended(delivery, now_ms)}{reason}{again}"
 
 
 def neighbours_words(delivery: str, family: Sequence[Delivery]) -> str:
@@ -198,7 +201,8 @@ def remaining_pairs(
         pairs.append((f"attempt {number}", f"{moment(at_ms, now_ms)}{wait}"))
         before_ms = at_ms
     if pairs:
-        pairs.append(("after that", f"failed; {key('resend')} sends it again"))
+        again = f"; {key('resend')} sends it again" if key("resend") else ""
+        pairs.append(("after that", f"failed{again}"))
     return tuple(pairs)
 
 

@@ -87,7 +87,7 @@ class EventScreen(ConsoleScreen):
             none += f"; {shell.key('go_hooks')}, then {shell.key('new')} creates one"
         yield Lines(id="head")
         self.listing: WindowedList[HookDecision] = WindowedList(
-            decision_columns(shell.glyphs, shell.clock, shell.key),
+            decision_columns(shell.glyphs, shell.clock, self.usable_key),
             DecisionPages(self.send, self.event_id),
             lambda row: row.hook,
             empty=(((f"{none}.", "plain"),),),
@@ -158,7 +158,7 @@ class EventScreen(ConsoleScreen):
         """Show the full reason of the decision for the hook under the cursor."""
         row = self.listing.cursor_row
         if row is not None and self.query("#why"):
-            reason = decision_reason(row, self.shell.clock(), self.shell.key)
+            reason = decision_reason(row, self.shell.clock(), self.usable_key)
             why = "".join(text for text, _ in reason)
             self.query_one("#why", Note).show(f"Hook {row.hook}: {why}")
 

@@ -62,7 +62,7 @@ class EventsScreen(ListScreen[Event]):
             "goes to each hook that subscribes to its type. This list shows the",
             "received events and their deliveries.",
             "",
-            (self.shell.key("emit"), "sends one, starting from a sample"),
+            (self.usable_key("emit"), "sends one, starting from a sample"),
             "Programs send them by `hooktui emit` or POST /v1/events/TYPE.",
         )
 

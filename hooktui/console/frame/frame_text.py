@@ -57,13 +57,14 @@ def no_match(text: str, rest: str, key: KeyOf) -> tuple[StyledLine, ...]:
 def introduction(title: str, *lines: str | tuple[str, str]) -> tuple[StyledLine, ...]:
     """Return the text of an empty list: a title, then lines that explain it.
 
-    A line is a text, or a key with what it does; an empty text is a blank line.
+    A line is a text, or a key with what it does; an empty text is a blank line, and a line with an
+    empty key is left out.
     """
     text: list[StyledLine] = [((f"  {title}", "strong"),), ()]
     for line in lines:
         if isinstance(line, str):
             text.append(((f"  {line}", "quiet"),) if line else ())
-        else:
+        elif line[0]:
             text.append(((f"  {line[0]}", "accent"), (f"  {line[1]}", "plain")))
     return tuple(text)
 

@@ -368,6 +368,10 @@ class ConsoleScreen(Screen[None]):
         labels = (command for command in self.command_labels() if command.name == name)
         return self.shell.preferences.keymap.fit(next(labels, BY_NAME[name]))
 
+    def usable_key(self, name: str) -> str:
+        """Return the key of a command as displayed; empty if the role may not run it."""
+        return self.shell.key(name) if allows(self.shell.role, self.command(name).need) else ""
+
     def offers(self) -> Iterable[Offer]:
         """Return the commands of the key line, with the reasons why some are not possible."""
         offers: Iterable[Offer] = (

@@ -81,7 +81,7 @@ class HookScreen(ConsoleScreen):
             self.filter,
             hook=hook_id,
             active=self._in_deliveries,
-            hint=lambda: f"{self.shell.key('ping')} sends a ping",
+            hint=lambda: f"{key} sends a ping" if (key := self.usable_key("ping")) else "",
         )
         bulk = BulkRunner(self)
         self.actions = HookActions(self, self.selected_hooks, bulk, self._deleted)
@@ -139,7 +139,7 @@ class HookScreen(ConsoleScreen):
         return introduction(
             "No deliveries yet.",
             "One appears here for each event that this hook subscribes to.",
-            (key("ping"), "sends a ping, a test delivery"),
+            (self.usable_key("ping"), "sends a ping, a test delivery"),
         )
 
     def begin(self) -> None:
@@ -158,7 +158,7 @@ class HookScreen(ConsoleScreen):
             shell = self.shell
             now_ms = shell.clock()
             until = breaker_end(shell.status.latest, self.hook_id, now_ms)
-            head = head_lines(self.hook, shell.catalogue, now_ms, shell.key, until)
+            head = head_lines(self.hook, shell.catalogue, now_ms, self.usable_key, until)
             self.query_one("#head", Lines).show(head)
 
     async def page(self, query: PageQuery) -> Page[Delivery]:

@@ -20,12 +20,14 @@ from hooktui.domain.wire.hooks import Hook, HookHealth, TypeCount, pace_in_words
 def state_words(hook: Hook, now_ms: int, key: KeyOf, until: str = "") -> tuple[str, StyleName]:
     """Return one line about a hook: state with its reason, results, and waiting deliveries.
 
-    ``until``: when its open breaker allows the next attempt, as ``until 14:03:07``.
+    ``until``: when its open breaker allows the next attempt, as ``until 14:03:07``. ``key`` returns
+    an empty text for a command that the role may not run.
     """
     stats = hook.stats
     words, tone = _active_words(hook, until) if hook.active else _disabled_words(hook, now_ms, key)
     if stats.last_status is None:
-        words.append(f"nothing sent yet; {key('ping')} sends a ping")
+        pings = f"; {key('ping')} sends a ping" if key("ping") else ""
+        words.append(f"nothing sent yet{pings}")
     else:
         words.append(f"last {stats.last_status} {since_words(stats.last_at, now_ms)}")
     if stats.waiting and hook.active:
@@ -54,7 +56,9 @@ def _disabled_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[list[str], Sty
     reason = "disabled by hand" if by_hand else f"disabled: {hook.disabled_reason}"
     since = "" if hook.disabled_at is None else f", {since_words(hook.disabled_at, now_ms)}"
     words = [f"{reason}{since}"]
-    if hook.stats.held:
+    if hook.stats.held and not key("activate"):
+        words.append(f"{hook.stats.held:,} held")
+    elif hook.stats.held:
         words.append(f"{key('activate')} enables it and sends the {hook.stats.held:,} held")
     return words, "warn" if by_hand else "bad"
 
