@@ -32,6 +32,17 @@ async def test_no_hooks_do_not_teach_a_viewer_what_only_others_may_do(open_conso
         assert "creates" not in console.text
 
 
+# Red when an empty list says "0 hooks marked; Esc unmarks".
+async def test_nothing_is_marked_in_an_empty_list(open_console, make_hook):
+    make_hook(name="billing")
+    async with open_console() as console:
+        await console.shows("billing")
+        await console.press("slash", *"zzz", "enter")
+        await console.shows("No hook matches")
+        await console.press("ctrl+a")
+        await console.shows("there is no hook to mark")
+
+
 async def test_a_hook_is_one_line_with_state_host_and_events(open_console, make_hook):
     make_hook(name="billing", events=["job", "cluster.error"])
     async with open_console(size=(150, 30)) as console:

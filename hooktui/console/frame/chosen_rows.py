@@ -109,6 +109,9 @@ class ChosenRows(ScreenPart):
     def mark_all(self) -> Coroutine[None, None, None] | None:
         """Mark the loaded rows; if all of these are marked already, all rows of the list."""
         listing = self.listing
+        if not listing.window.total:
+            self._screen.notice(f"there is no {self._noun} to mark")
+            return None
         before, marked = len(listing.marks), listing.mark_all(MAX_MARKED)
         if marked == before and marked < min(listing.window.total, MAX_MARKED):
             return self._mark_every()
