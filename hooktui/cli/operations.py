@@ -248,6 +248,8 @@ def _to_stdout(context: CommandContext) -> None:
 
     if context.json:
         raise UsageError("stdout takes the backup; --json has no place there")
+    if sys.__stdout__ is None:  # sys.stdout is /dev/null instead: the backup would be lost
+        raise UsageError("stdout is closed; redirect it, or give a file")
     if sys.stdout.isatty():
         raise UsageError("a backup is not for a terminal; redirect stdout, or give a file")
     try:

@@ -252,6 +252,19 @@ def test_closed_streams_are_no_reason_to_fail(environ, server):
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
+# Red when the backup goes to /dev/null, with exit code 0.
+def test_a_closed_stdout_takes_no_backup(environ, server):
+    server.will(page(HOOK))
+    ended = subprocess.run(
+        ["bash", "-c", f"{PYTHON} -m hooktui backup - >&-"],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "stdout is closed" in ended.stderr
+
+
 @pytest.mark.parametrize(
     ("command", "code"),
     [
