@@ -5,7 +5,9 @@ receiver or the network did. Delivery is at least once: if a *kept* connection b
 byte of a response, or the network acknowledges nothing of the request for 5 s, it most likely ended
 while it was idle, and the request is sent once more on a new connection within the same deadline,
 as every HTTP client does. A receiver that read the request and then crashed gets it twice and
-recognises it by `webhook-id`.
+recognises it by `webhook-id`. The same holds for a response of 408 that closes a kept connection:
+a server that gives up an idle connection sends it, and it may meet the next request (RFC 9110,
+section 15.5.9).
 
 Idle connections use files, too: if attempts need them, the connections idle for longest are
 closed, whichever hook they belong to.
@@ -32,6 +34,7 @@ from hooktui.domain.machine import Condition
 
 _SWEEP_S = 5.0
 _BROKEN = frozenset({ErrorClass.RESET, ErrorClass.TLS})
+_IDLE_TIMEOUT = 408
 _NO_PHASES = ConnectPhases()
 
 
@@ -120,8 +123,7 @@ class Transport:
             connection = pool.take((*target.origin, verify_tls))
             if connection is not None:
                 fault = await _converse(connection, request, deadline, timeout_s)
-                stale = fault is not None and fault.error in _BROKEN
-                if not stale or connection.first_byte_at is not None:
+                if not _ended_idle(connection, fault):
                     exchange = self._exchange_of(connection, fault, started)
                     pool.put_back(connection)
                     return exchange
@@ -332,6 +334,13 @@ async def _converse(
     if connection.lacked is not None and connection.first_byte_at is None:
         raise MachineShort(connection.lacked)
     return fault
+
+
+def _ended_idle(connection: ReceiverConnection, fault: ExchangeFailure | None) -> bool:
+    """Whether a kept connection most likely ended while it was idle, before the request."""
+    if fault is None:
+        return connection.status_code == _IDLE_TIMEOUT and not connection.reusable
+    return fault.error in _BROKEN and connection.first_byte_at is None
 
 
 def _not_dialled(fault: ExchangeFailure, started: float, phases: ConnectPhases) -> Exchange:

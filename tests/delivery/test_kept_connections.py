@@ -169,6 +169,36 @@ async def test_a_kept_connection_that_broke_meanwhile_is_replaced_once(client, r
     assert receiver.connections == 2
 
 
+IDLE_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+# Red when the 408 of a proxy that gives up an idle connection is the response to the next request.
+async def test_a_408_that_closes_a_kept_connection_is_not_the_response(client, receivers):
+    async def give_up_after_first(reader, writer):
+        await read_request(reader)
+        writer.write(OK)
+        await read_request(reader)  # the client cannot know before it has written
+        writer.write(IDLE_TIMEOUT)
+        writer.close()
+
+    receiver = await receivers.behaving(give_up_after_first)
+    await client.post(receiver.target)
+    exchange = await client.post(receiver.target)
+    assert (exchange.status_code, exchange.reused_connection) == (200, False)
+    assert receiver.connections == 2
+
+
+async def test_a_408_on_a_new_connection_or_one_that_stays_open_is_a_response(client, receivers):
+    stays_open = IDLE_TIMEOUT.replace(b"Connection: close\r\n", b"")
+    first = await receivers.answering(IDLE_TIMEOUT)
+    assert (await client.post(first.target)).status_code == 408
+    assert first.connections == 1
+    second = await receivers.answering(OK, stays_open, OK)
+    answers = [await client.post(second.target) for _ in range(2)]
+    assert [exchange.status_code for exchange in answers] == [200, 408]
+    assert second.connections == 1
+
+
 # Red when only a connection that breaks aloud is replaced: a NAT that forgot it drops everything.
 @needs_filters
 @pytest.mark.parametrize("scheme", ["http", "https"])
