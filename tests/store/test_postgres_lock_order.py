@@ -22,7 +22,7 @@ from hooktui.store.postgres.writer import Writer
 from tests.contract.replay_steps import next_step, seen, start, step
 from tests.store.servers import Servers, connected
 from tests.support.stores import Opened, always, emit, make_hook, offer, result_of
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT_S, until
 
 STATE = "SELECT 1 FROM hook_state WHERE hook_id = $1 FOR UPDATE"
 
@@ -106,7 +106,7 @@ async def test_expired_keys_in_use_are_deleted_later(servers: Servers) -> None:
     count = "SELECT count(*) FROM idempotency_key"
     in_use = "SELECT 1 FROM idempotency_key WHERE event_id > $1 AND key = 'a' FOR UPDATE"
     async with locked(servers, in_use, 0):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             await store.forget_keys()
         async with connected(servers.url) as raw:
             assert await raw.fetchval(count) == 1
@@ -151,7 +151,7 @@ async def test_lines_are_locked_in_the_order_of_the_hooks(servers: Servers, lock
         else:
             work = asyncio.gather(*map(store.replay, steps))
         await until(lambda: somebody_waits(servers))
-        async with asyncio.timeout(5), locked(servers, lock, locks.order_of(two)):
+        async with asyncio.timeout(LIMIT_S), locked(servers, lock, locks.order_of(two)):
             pass
     assert all(await work)
 
@@ -203,7 +203,7 @@ async def test_a_step_of_a_replay_waits_for_no_delivery_that_changes(servers: Se
     await store.record([result_of(claim, servers.clock, 500)])
     replay = await start(opened, hook)
     retried = await next_step(opened, replay, hook)
-    async with locked(servers, "SELECT 1 FROM delivery FOR UPDATE"), asyncio.timeout(5):
+    async with locked(servers, "SELECT 1 FROM delivery FOR UPDATE"), asyncio.timeout(LIMIT_S):
         result = await store.replay(retried)
     assert (result.outcome, result.claims) == (StepOutcome.DONE, [])
     assert (await seen(opened, replay)).hooks[0].skipped == {"waiting": 1}
