@@ -23,6 +23,7 @@ from hooktui.domain.errors import (
     NoServer,
     NotAllowed,
     NotFound,
+    OlderServer,
     Refused,
     TooLarge,
     TooManyRequests,
@@ -51,6 +52,8 @@ _CLASSES: dict[int, type[HooktuiError]] = {
         Malformed, Unauthenticated, NotAllowed, NotFound, Conflict, TooLarge, Unsupported, DiskFull,
     )
 }  # fmt: skip
+_NO_ROUTE = "there is nothing at /"
+"""Begins the detail of a 404 for a path that the server does not have: it lacks the whole call."""
 _LATER: dict[int, type[TooManyRequests | Unavailable]] = {429: TooManyRequests, 503: Unavailable}
 LINES = "application/x-ndjson"
 _JSON_TYPES = ("application/json", "application/problem+json")
@@ -192,6 +195,11 @@ def _error_of(
         return Unauthenticated(
             f"{address} requires a token; set HOOKTUI_TOKEN (an admin creates one with"
             " `hooktui tokens create`)"
+        )
+    if status == NotFound.status and detail.startswith(_NO_ROUTE):
+        return OlderServer(
+            f"the server at {address} is older than this command and cannot do this; restart it"
+            " with this version"
         )
     later = _LATER.get(status)
     if later is not None:

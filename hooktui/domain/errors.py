@@ -157,6 +157,13 @@ class DiskFull(HooktuiError):
     title = "Insufficient storage"
 
 
+class OlderServer(HooktuiError):
+    """The server does not have a call of this version (client side only)."""
+
+    status = 501
+    title = "Older server"
+
+
 class NoServer(HooktuiError):
     """No server responds at the address (client side only)."""
 

@@ -17,7 +17,7 @@ from hooktui.doctor.machine import check_versions, machine_checks
 from hooktui.doctor.postgres import check_shared
 from hooktui.doctor.rules import assess_hold
 from hooktui.doctor.sqlite import check_installation
-from hooktui.domain.errors import NoServer, NotAllowed, NotFound, Refused, Unavailable
+from hooktui.domain.errors import NoServer, NotAllowed, OlderServer, Refused, Unavailable
 from hooktui.domain.wire.diagnosis import Check, DoctorReport, report_of
 from hooktui.installation import find_paths
 from hooktui.offline.installation import sqlite_home
@@ -52,7 +52,7 @@ def examine(environ: Mapping[str, str], client: PlainClient, *, here: bool) -> D
     took_ms = (time.perf_counter() - begun_s) * 1000
     try:
         report = client.call(calls.checkup())
-    except NotFound:
+    except OlderServer:
         old = Check("server", "warn", "another version, which this command cannot check", _RESTART)
         return report_of([old])
     listens = _listens(environ) if here else []

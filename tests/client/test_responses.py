@@ -7,6 +7,7 @@ import ssl
 
 import pytest
 
+from hooktui.cli.exit_codes import FAILED, exit_code
 from hooktui.client import ServerAddress, calls
 from hooktui.client.responses import Problem, no_connection, reason
 from hooktui.domain import errors
@@ -34,6 +35,18 @@ async def test_a_problem_becomes_the_error_of_its_status(ask, server, status):
         await ask(calls.get_hook(12))
     assert caught.value.detail == "the reason and the fix"
     assert caught.value.status == status
+
+
+# Red when the missing call of an older server is reported as a thing that was not found.
+async def test_a_call_that_the_server_does_not_have_is_explained(ask, server):
+    server.will(problem(404, "there is nothing at /v1/replays; /openapi.json lists all paths"))
+    with pytest.raises(errors.OlderServer) as caught:
+        await ask(calls.get_hook(12))
+    assert caught.value.detail == (
+        f"the server at {server.address} is older than this command and cannot do this; restart it"
+        " with this version"
+    )
+    assert exit_code(caught.value) == FAILED
 
 
 async def test_an_unknown_status_is_an_error_with_its_detail(ask, server):

@@ -14,7 +14,7 @@ from textual.app import ComposeResult
 from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.frame_text import LINE, end_reason, no_match
-from hooktui.console.frame.notices import OLDER_SERVER, is_older_server
+from hooktui.console.frame.notices import OLDER_SERVER
 from hooktui.console.frame.parts import Handler, ScreenPart, acts_on
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import BY_NAME, Command, ScreenTab, top_screen_of
@@ -25,7 +25,7 @@ from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText, wrapped
 from hooktui.console.widgets.table import Column
 from hooktui.console.widgets.windowed_list import WindowedList
-from hooktui.domain.errors import NotAllowed, NotFound
+from hooktui.domain.errors import NotAllowed, OlderServer
 from hooktui.domain.roles import Need, allows, why_not
 from hooktui.domain.text import visible
 from hooktui.domain.wire.pages import Page
@@ -238,9 +238,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
             page = await self.send(call)
         except NotAllowed as refusal:
             return self._barred(refusal.detail)
-        except NotFound as error:
-            if not is_older_server(error):
-                raise
+        except OlderServer:
             return self._barred(OLDER_SERVER, f"{self.HEADING}: not available on this server.")
         self.listing.empty = self.empty_lines()
         return page

@@ -11,7 +11,7 @@ from textual.screen import ModalScreen, Screen
 from hooktui.console.shell.contract import Shell
 from hooktui.console.shell.server_calls import Severity
 from hooktui.console.widgets.chrome import StatusLine
-from hooktui.domain.errors import HooktuiError, NotFound, Refused, TooManyRequests, Unavailable
+from hooktui.domain.errors import HooktuiError, OlderServer, Refused, TooManyRequests, Unavailable
 
 NOTICE_S: Final = {"good": 5.0, "plain": 5.0, "warn": 9.0, "bad": 15.0}
 """Seconds for which a notice is shown, by its severity."""
@@ -115,16 +115,11 @@ class Notices:
 OLDER_SERVER: Final = "this server is older than the console and cannot do this; upgrade the server"
 
 
-def is_older_server(error: HooktuiError) -> bool:
-    """Return whether the server has no route for a call, as opposed to no such object."""
-    return isinstance(error, NotFound) and error.detail.startswith("there is nothing at /")
-
-
 def error_text(error: HooktuiError) -> str:
     """Return the text of an error: those of all fields, or with the time to wait, if it has one."""
     if isinstance(error, Refused) and error.errors:
         return "; ".join(field_error.detail for field_error in error.errors)
-    if is_older_server(error):
+    if isinstance(error, OlderServer):
         return OLDER_SERVER
     if isinstance(error, TooManyRequests | Unavailable) and error.retry_after_s > 1:
         return f"{error}; try again in {error.retry_after_s} s"

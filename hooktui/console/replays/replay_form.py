@@ -16,7 +16,7 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from hooktui.client import calls
-from hooktui.console.frame.notices import error_text, is_older_server
+from hooktui.console.frame.notices import error_text
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
 from hooktui.console.replays.form_values import MODES, ReplayValues, read_values, values_of
@@ -195,9 +195,8 @@ class ReplayForm(ConsoleScreen):
                 call = calls.plan_replay(account, plan.selection, rate_per_s=rate, after=plan.next)
                 plan = add_plans(plan, await self.send(call))
         except HooktuiError as error:
-            if isinstance(error, Refused) or (
-                isinstance(error, NotFound) and not is_older_server(error)
-            ):  # a value is invalid, or names a hook that does not exist
+            if isinstance(error, Refused | NotFound):
+                # A value is invalid, or names a hook that does not exist.
                 self._show_wrong(error_text(error))
                 return
             self._planned, self._is_failed = None, True
