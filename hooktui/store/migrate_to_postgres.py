@@ -42,7 +42,12 @@ ACTION = "move"
 _PROGRESS_EVERY_ROWS = 2000
 _READ_AT_ONCE = 200  # an event may hold 256 KiB
 _WITHIN_S = 86400.0
-_FILLED_BY_A_MIGRATION = frozenset({tables.ACCOUNT.name})
+_MADE_BY_A_START = {
+    tables.ACCOUNT.name: "id = 1",
+    tables.FEED.name: "items = 0",
+    tables.AUDIT_CHAIN.name: "last = 0",  # its key comes with the entries
+}
+"""The rows of a database on which servers have only started."""
 _ENCODER = msgspec.msgpack.Encoder()
 _MOVED = text(
     """SELECT count(*) FROM audit WHERE action = :action AND position(:move IN "after") > 0"""
@@ -139,18 +144,15 @@ async def _reserve(conn: AsyncConnection, target: DatabaseAddress) -> None:
     names = ", ".join(_quoted(table.name) for table in all_tables())
     await conn.execute(text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
     for table in all_tables():
-        if table.name in _FILLED_BY_A_MIGRATION:
-            await conn.execute(text(f"DELETE FROM {_quoted(table.name)} WHERE id = 1"))
-        if table.name == "feed":  # a starting server writes an empty row
-            await conn.execute(text("DELETE FROM feed WHERE items = 0"))
-        if table.name == tables.AUDIT_CHAIN.name:  # the key comes with the entries
-            await conn.execute(text("DELETE FROM audit_chain WHERE last = 0"))
-        row = await conn.execute(text(f"SELECT 1 FROM {_quoted(table.name)} LIMIT 1"))
-        if row.first() is not None:
+        made = _MADE_BY_A_START.get(table.name, "false")
+        query = f"SELECT 1 FROM {_quoted(table.name)} WHERE NOT ({made}) LIMIT 1"
+        if (await conn.execute(text(query))).first() is not None:
             raise Conflict(
                 f"{target.shown} is not empty: its table {table.name} holds rows. Move into a new"
                 " database (createdb), or drop this one first"
             )
+    for name, made in _MADE_BY_A_START.items():
+        await conn.execute(text(f"DELETE FROM {_quoted(name)} WHERE {made}"))
 
 
 async def _copy(

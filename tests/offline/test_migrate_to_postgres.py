@@ -221,6 +221,17 @@ async def test_a_database_that_is_not_empty_is_left_alone(where: InstallPaths, u
     await (await open_in(where.home)).close()
 
 
+# Red when the rows that a start makes are deleted first: the hooks refer to the account.
+async def test_the_data_of_an_installation_there_is_named(where: InstallPaths, url: str) -> None:
+    await move(where, url)
+    before = await rows_there(url)
+    mark_of(where.database).unlink()
+    with pytest.raises(Conflict, match="not empty: its table"):
+        await move(where, url)
+    assert await rows_there(url) == before
+    await (await open_in(where.home)).close()
+
+
 async def test_another_account_there_is_not_swept_away(where: InstallPaths, url: str) -> None:
     await execute(url, "INSERT INTO account (name, created_at) VALUES ('theirs', 1)")
     with pytest.raises(Conflict, match="table account"):
