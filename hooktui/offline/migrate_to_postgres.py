@@ -31,7 +31,7 @@ from hooktui.store.postgres.connections import (
     parse_database_url,
 )
 from hooktui.store.postgres.pools import engine
-from hooktui.store.postgres.schema import prepare
+from hooktui.store.postgres.schema import OtherKeys, prepare
 from hooktui.store.sqlite.moved_marker import (
     Mark,
     mark_of,
@@ -124,7 +124,13 @@ async def _move_locked(
         )
     progress(f"preparing {target.shown}")
     open_connection = partial(connect, target, **_NO_DEADLINES)
-    vault = await prepare(open_connection, where.key_file, target)
+    try:
+        vault = await prepare(open_connection, where.key_file, target)
+    except OtherKeys as error:
+        raise Conflict(
+            f"{target.shown} belongs to another installation, with other keys. Move into a new"
+            " database (createdb), or drop this one first"
+        ) from error
     if before is None:
         write_mark(where.database, mark)
     copied = await _copy(

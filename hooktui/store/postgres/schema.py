@@ -36,6 +36,10 @@ GROUP BY schemas.nspname HAVING count(*) = 6 ORDER BY schemas.nspname"""
 """The schemas of a database that hold our tables: some of those that every version has."""
 
 
+class OtherKeys(KeyProblem):
+    """The keys of this home are not those of the database."""
+
+
 async def prepare(
     connect: Callable[[], Awaitable[Raw]], key_file: Path, target: DatabaseAddress
 ) -> Vault:
@@ -43,7 +47,8 @@ async def prepare(
 
     Raises:
         SchemaTooNew: a newer version wrote it.
-        KeyProblem: the key file is missing or not the one of this database.
+        KeyProblem: the key file is missing.
+        OtherKeys: it is not the one of this database.
         HooktuiError: the user lacks a right, or the database failed.
     """
     pool = engine(connect, 1, "READ COMMITTED")
@@ -127,7 +132,7 @@ def _open_vault(conn: Connection, key_file: Path, target: DatabaseAddress) -> Va
             seal_installation(conn, vault)
             make_chain_key(conn, vault)
     except KeyProblem as error:
-        raise KeyProblem(
+        raise OtherKeys(
             f"{ring.source} does not decrypt {target.shown}: all servers of a database share "
             "one key file. Copy it from another server's home"
         ) from error
