@@ -23,6 +23,7 @@ from hooktui.domain.roles import Actor
 from hooktui.offline.installation import sqlite_home
 from hooktui.store.durable_files import HomeLock
 from hooktui.store.migrate_to_postgres import Copied, move_rows, was_moved
+from hooktui.store.postgres import locks
 from hooktui.store.postgres.connections import (
     DatabaseAddress,
     Raw,
@@ -160,6 +161,8 @@ async def _copy(
     uncommitted = new
     try:
         async with pool.connect() as conn:
+            # Starts and other moves wait.
+            await conn.execute(text(f"SELECT pg_advisory_xact_lock({locks.MIGRATION})"))
             if await was_moved(conn, mark.move):
                 return []
             uncommitted = not mark.done

@@ -239,6 +239,18 @@ async def test_another_account_there_is_not_swept_away(where: InstallPaths, url:
     assert len((await rows_there(url))["account"]) == 2
 
 
+# Red when both read the audit trail before one of them locks all tables: that is a deadlock.
+async def test_the_second_of_two_moves_to_one_database_waits(where, url, tmp_path) -> None:
+    other = tmp_path / "other"
+    make_home(other, where)
+    await (await open_in(other)).close()
+    moves = [move(where, url), move(paths_of({"HOOKTUI_HOME": str(other)}), url)]
+    done = await asyncio.gather(*moves, return_exceptions=True)
+    (refused,) = [result for result in done if isinstance(result, BaseException)]
+    assert isinstance(refused, Conflict)
+    assert "not empty: its table" in str(refused)
+
+
 async def test_a_server_that_works_there_is_seen(where: InstallPaths, url: str, tmp_path) -> None:
     other = tmp_path / "other"
     make_home(other, where)
