@@ -15,7 +15,7 @@ from hooktui.client.address import ServerAddress
 from hooktui.client.calls import healthy
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import NoServer, Unavailable, UnsafeHome
-from hooktui.domain.paths import InstallPaths
+from hooktui.domain.paths import InstallPaths, with_absolute_paths
 from hooktui.domain.text import visible
 from hooktui.homes import make_home, refuse_unsafe
 
@@ -95,8 +95,10 @@ def spawn_server(paths: InstallPaths, environ: Mapping[str, str]) -> subprocess.
 def own_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return an environment in which this installation of hooktui is found from the folder ``/``.
 
+    So are the files that its variables name.
     A client's token is removed: a server does not need it, and keeps its environment for weeks.
     """
+    environ = with_absolute_paths(environ)
     environ = {name: value for name, value in environ.items() if name != "HOOKTUI_TOKEN"}
     ours = Path(hooktui.__file__).parent.parent
     if str(ours) in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):

@@ -163,11 +163,17 @@ def sqlite_file(address: str | None) -> Path | None:
     return Path(path) if path else None
 
 
+_VARIABLES: Final = tuple(
+    f"HOOKTUI_{name}" for name in ("HOME", "SOCKET", "CATALOGUE", "TLS_CERT", "TLS_KEY")
+)
+"""The variables that are paths."""
+
+
 def with_absolute_paths(environ: Mapping[str, str]) -> Mapping[str, str]:
     """Return an environment whose paths still mean the same in another working folder."""
     changed = {
         name: str(Path(environ[name]).absolute())
-        for name in ("HOOKTUI_HOME", "HOOKTUI_SOCKET")
+        for name in _VARIABLES
         if environ.get(name) and not Path(environ[name]).is_absolute()
     }
     database = sqlite_file(environ.get("HOOKTUI_DATABASE_URL"))

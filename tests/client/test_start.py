@@ -55,6 +55,17 @@ def test_a_started_server_answers_and_has_a_session_of_its_own(here, environ):
     assert stat.S_IMODE(here.log.stat().st_mode) == 0o600
 
 
+# Red when the paths are passed on as they are: the server makes its home in the folder "/".
+def test_a_server_in_the_background_has_the_home_of_a_relative_path(
+    here, environ, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path.parent)
+    relative = {**environ, "HOOKTUI_HOME": f"{tmp_path.name}/home"}
+    started = spawn_server(paths_of(relative), relative)
+    start.wait_until_it_responds(started, here)
+    assert pid_of(here) == started.pid
+
+
 def test_two_that_start_at_once_end_up_with_one_server(here, environ, monkeypatch):
     monkeypatch.setattr(start, "OTHER_SERVER_GRACE_S", start.START_TIMEOUT_S)  # a busy machine
     errors = []

@@ -8,6 +8,7 @@ import pytest
 
 from hooktui.domain.errors import Refused
 from hooktui.domain.paths import SYSTEM, paths_of, with_absolute_paths
+from hooktui.server.settings import PREFIX, Settings
 
 
 def test_a_home_puts_everything_into_one_folder():
@@ -65,15 +66,25 @@ def test_paths_of_an_environment_mean_the_same_in_another_folder(tmp_path, monke
     monkeypatch.chdir(tmp_path)
     environ = {
         "HOME": "/a", "HOOKTUI_HOME": "hooks", "HOOKTUI_SOCKET": "../s.sock",
-        "HOOKTUI_DATABASE_URL": "sqlite:///data/x.db",
+        "HOOKTUI_DATABASE_URL": "sqlite:///data/x.db", "HOOKTUI_CATALOGUE": "types.toml",
+        "HOOKTUI_TLS_CERT": "tls/c.pem", "HOOKTUI_TLS_KEY": "tls/k.pem",
     }  # fmt: skip
     fixed = with_absolute_paths(environ)
     assert fixed == {
         "HOME": "/a", "HOOKTUI_HOME": f"{tmp_path}/hooks",
         "HOOKTUI_SOCKET": f"{tmp_path}/../s.sock",
         "HOOKTUI_DATABASE_URL": f"sqlite:///{tmp_path}/data/x.db",
+        "HOOKTUI_CATALOGUE": f"{tmp_path}/types.toml",
+        "HOOKTUI_TLS_CERT": f"{tmp_path}/tls/c.pem", "HOOKTUI_TLS_KEY": f"{tmp_path}/tls/k.pem",
     }  # fmt: skip
     assert with_absolute_paths(fixed) is fixed
+
+
+def test_every_setting_that_is_a_path_is_one_of_them():
+    fields = {name for name, field in Settings.model_fields.items() if "Path" in str(field)}
+    given = {f"{PREFIX}{name.upper()}": "x" for name in fields}
+    assert with_absolute_paths(given) == {name: str(Path("x").absolute()) for name in given}
+    assert len(fields) == 3
 
 
 @pytest.mark.parametrize("url", ["", "sqlite:///", "sqlite:////x.db", "postgresql://a/sqlite:///b"])
