@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Mapping
 
-from hooktui.cli.context import CommandContext, Context
+from hooktui.cli.context import CommandContext, Context, file_path
 from hooktui.cli.exit_codes import DONE, FAILED, Failed, UsageError
 from hooktui.cli.output import Output, Styled
 from hooktui.cli.time_format import ago, when
@@ -17,6 +17,7 @@ from hooktui.client import calls
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.alert_events import NO_ALERT_HOOK
 from hooktui.domain.errors import HooktuiError, NoServer, NotAllowed, Refused
+from hooktui.domain.paths import sqlite_file
 from hooktui.domain.text import counted, in_bytes
 from hooktui.domain.wire.alerts import AlertCounts, AlertPath
 from hooktui.domain.wire.server import (
@@ -83,7 +84,8 @@ def _print_unit(
         )
     given: list[str] = []
     for name, value in {**options, "database": database}.items():
-        given += [] if value is None else [f"--{name.replace('_', '-')}", value]
+        if value is not None:
+            given += [f"--{name.replace('_', '-')}", _absolute(name, value)]
     for line in unit(given).splitlines():
         context.out.line(line)
     hidden = hidden_place()
@@ -92,6 +94,16 @@ def _print_unit(
             f"the service does not see {hidden} (ProtectHome, PrivateTmp): install hooktui for all,"
             " such as into /opt/hooktui with the system's Python, and print the unit with that one"
         )
+
+
+def _absolute(name: str, value: str) -> str:
+    """Return the value of an option with an absolute path: the service works in ``/``."""
+    if name in ("tls_cert", "tls_key"):
+        return str(file_path(value))
+    if name == "database" and value.startswith("@"):
+        return f"@{file_path(value[1:])}"
+    file = sqlite_file(value) if name == "database" else None
+    return value if file is None else f"sqlite:///{file.absolute()}"
 
 
 def _holds_password(database: str) -> bool:

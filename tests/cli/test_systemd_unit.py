@@ -186,6 +186,22 @@ def test_a_user_without_a_password_is_put_into_it(scheme: str) -> None:
     assert f"serve --database {address}\n" in result.stdout
 
 
+# Red when paths are written as they are given: the service works in the folder "/".
+def test_relative_paths_are_those_of_the_folder_where_it_is_printed(tmp_path: Path) -> None:
+    options = ["--tls-cert", "c.pem", "--tls-key", "tls/k.pem", "--database"]
+    for database, absolute in (
+        ("@address", f"@{tmp_path}/address"),
+        ("sqlite:///x.db", f"sqlite:///{tmp_path}/x.db"),
+        ("postgresql://db/x", "postgresql://db/x"),
+    ):
+        result = subprocess.run(
+            [sys.executable, "-m", "hooktui", "serve", "--print-unit", *options, database],
+            capture_output=True, text=True, timeout=60, cwd=tmp_path,
+        )  # fmt: skip
+        paths = f"--tls-cert {tmp_path}/c.pem --tls-key {tmp_path}/tls/k.pem"
+        assert f" {paths} --database {absolute}\n" in result.stdout
+
+
 def print_unit(address: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "hooktui", "serve", "--print-unit", "--database", address],
