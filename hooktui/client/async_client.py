@@ -49,6 +49,7 @@ class AsyncClient:
     def __init__(self, address: ServerAddress, role: str | None = None) -> None:
         self.address = address
         self._headers = request_headers(address, role)
+        self._tls = _NO_TLS
         self._http: httpx.AsyncClient | None = None
         self._held = ExitStack()
 
@@ -157,7 +158,10 @@ class AsyncClient:
         except (httpx.TimeoutException, TimeoutError) as error:
             raise too_slow(self.address, call.timeout_s, began=began) from error
         except httpx.ConnectError as error:
-            raise no_connection(self.address, _system_error(error)) from error
+            reason = _system_error(error)
+            if isinstance(reason, ssl.SSLCertVerificationError):
+                self._tls.load_default_certs()  # they may have been renewed
+            raise no_connection(self.address, reason) from error
         except httpx.HTTPError as error:
             raise broken_off(self.address, _system_error(error)) from error
 
@@ -178,14 +182,14 @@ class AsyncClient:
         )
         if self.address.socket is None:
             # The machine's own authorities, as in the synchronous client; httpx uses others.
-            https = self.address.scheme == "https"
-            verify = ssl.create_default_context() if https else _NO_TLS
-            return httpx.AsyncHTTPTransport(verify=verify, limits=limits, trust_env=False)
+            if self.address.scheme == "https":
+                self._tls = ssl.create_default_context()
+            return httpx.AsyncHTTPTransport(verify=self._tls, limits=limits, trust_env=False)
         try:
             name = self._held.enter_context(short_path(self.address.socket))
         except OSError as error:
             raise no_connection(self.address, error) from error
-        return httpx.AsyncHTTPTransport(uds=name, verify=_NO_TLS, limits=limits, trust_env=False)
+        return httpx.AsyncHTTPTransport(uds=name, verify=self._tls, limits=limits, trust_env=False)
 
 
 def _system_error(error: BaseException) -> OSError:

@@ -1,5 +1,6 @@
 """What an answer means, for both clients and over both transports."""
 
+import contextlib
 import dataclasses
 import errno
 import json
@@ -11,6 +12,7 @@ from hooktui.cli.exit_codes import FAILED, exit_code
 from hooktui.client import ServerAddress, calls
 from hooktui.client.responses import Problem, no_connection, reason
 from hooktui.domain import errors
+from tests.support.certificates import Authority
 from tests.support.scripted_server import HOOK, PROBLEM, Answer, answer, page, problem, serving
 
 CLASSES = {
@@ -175,6 +177,23 @@ async def test_a_server_without_tls_is_named_so(connected):
         f"the server at {address} does not use TLS; use http:// on this machine, or set up TLS for"
         " the server"
     )
+
+
+# Red when a client that is open for weeks, such as a console, reads the authorities only once.
+async def test_a_new_authority_is_found_without_a_new_client(connected, tmp_path, monkeypatch):
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_text(Authority(tmp_path, "the old one").pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    renewed = Authority(tmp_path)
+    with serving(tls=renewed.server_context("127.0.0.1")) as server:
+        server.will(page(HOOK, total=7))
+        async with connected(server.address) as ask:
+            with pytest.raises(errors.NoServer, match="not trusted"):
+                await ask(calls.list_hooks(1))
+            trusted.write_text(renewed.pem)
+            with contextlib.suppress(errors.NoServer):  # it finds out
+                await ask(calls.list_hooks(1))
+            assert (await ask(calls.list_hooks(1))).total == 7
 
 
 def test_an_error_of_tls_is_in_words():

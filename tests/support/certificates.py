@@ -11,7 +11,11 @@ from cryptography.x509.oid import NameOID
 
 
 class Authority:
-    """A certificate authority of our own; ``trust`` is what a client that trusts it uses."""
+    """A certificate authority of our own; ``trust`` is what a client that trusts it uses.
+
+    Attributes:
+        pem: its certificate.
+    """
 
     def __init__(self, folder, name="Test authority"):
         self._folder = folder
@@ -20,9 +24,8 @@ class Authority:
         certificate = self._sign(self._name, self._key.public_key(), authority=True)
         self._made = 0
         self.trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self.trust.load_verify_locations(
-            cadata=certificate.public_bytes(serialization.Encoding.PEM).decode()
-        )
+        self.pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
+        self.trust.load_verify_locations(cadata=self.pem)
 
     def _sign(self, name, public_key, *, authority=False, hosts=(), days=1):
         now = datetime.datetime.now(datetime.UTC)

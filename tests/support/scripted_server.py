@@ -6,10 +6,11 @@ import contextlib
 import json
 import socket
 import socketserver
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -137,7 +138,9 @@ class _OnPort(HttpServer):
 
 
 @contextmanager
-def serving(path: Path | None = None, token: str | None = None) -> Iterator[Scripted]:
+def serving(
+    path: Path | None = None, token: str | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[Scripted]:
     """Run a scripted server on a socket, or on a port of loopback when there is no path."""
     scripted = Scripted(ServerAddress())
     handler = _handler(scripted)
@@ -150,6 +153,9 @@ def serving(path: Path | None = None, token: str | None = None) -> Iterator[Scri
         server = port_server
         port = int(port_server.server_address[1])
         scripted.address = ServerAddress(host="127.0.0.1", port=port, token=token)
+        if tls is not None:
+            scripted.address = replace(scripted.address, scheme="https")
+            port_server.socket = tls.wrap_socket(port_server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.004,), daemon=True)
     thread.start()
     try:
