@@ -258,8 +258,31 @@ async def test_a_newer_schema_is_refused_with_what_to_do(tmp_path: Path) -> None
 async def test_a_file_that_is_no_database_is_one_clear_error(tmp_path: Path) -> None:
     load_keys(tmp_path / "hooktui.key", database_is_new=True)
     (tmp_path / "hooktui.db").write_bytes(b"this is no database" * 100)
-    with pytest.raises(HooktuiError, match="cannot open the database"):
+    with pytest.raises(HooktuiError, match="is damaged"):
         await open_in(tmp_path)
+
+
+# Red when an error that comes by SQLAlchemy is passed on: it was an internal error with its SQL.
+@pytest.mark.parametrize("table", ["feed", "hook", "delivery", "alembic_version"])
+async def test_a_damaged_table_is_one_clear_error(tmp_path: Path, table: str) -> None:
+    store = await open_in(tmp_path)
+    await store.write(changes.create_hook, ADA, DEFAULT, settings(), "s" * 20)
+    await emit(store)
+    await store.close()
+    file = tmp_path / "hooktui.db"
+    raw = sqlite3.connect(file)
+    (page,) = raw.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+    (size,) = raw.execute("PRAGMA page_size").fetchone()
+    raw.close()
+    with file.open("r+b") as damaged:
+        damaged.seek((page - 1) * size)
+        damaged.write(b"\xff" * size)
+    with pytest.raises(HooktuiError) as caught:
+        await open_in(tmp_path)
+    assert str(caught.value) == (
+        f"the database {file} is damaged (database disk image is malformed): keep a copy of the"
+        " files, and run: hooktui restore BACKUP"
+    )
 
 
 def test_the_file_system_of_a_folder_is_that_of_its_longest_mount() -> None:

@@ -16,6 +16,7 @@ from shutil import disk_usage
 from typing import Self, TypeVar, final
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from hooktui.domain.alerts import AlertRules
 from hooktui.domain.clock import now_ms
@@ -76,6 +77,20 @@ READERS_END_WITHIN_S = 10.0
 _READERS_POLL_S = 0.02
 _FULL_BYTES = 1 << 20
 """With less free space, a failed start is due to it: SQLite calls it an I/O error."""
+
+
+def _not_opened(database: Path, error: sqlite3.DatabaseError) -> HooktuiError:
+    """Return the error for a database on which no server can start."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return HooktuiError(
+            f"the database {database} is damaged ({error}): keep a copy of the files, and run:"
+            " hooktui restore BACKUP"
+        )
+    full = isinstance(error, sqlite3.OperationalError) and free_bytes(database.parent) < _FULL_BYTES
+    if full:
+        return DiskFull(f"cannot open the database {database}: the disk is full; free some space")
+    return HooktuiError(f"cannot open the database {database}: {error}")
 
 
 @final
@@ -182,12 +197,9 @@ class SqliteStore(Store):
             elif raw is not None:
                 raw.close()
             lock.release()
-            if isinstance(error, sqlite3.DatabaseError):
-                if isinstance(error, sqlite3.OperationalError) and free_bytes(folder) < _FULL_BYTES:
-                    raise DiskFull(
-                        f"cannot open the database {database}: the disk is full; free some space"
-                    ) from error
-                raise HooktuiError(f"cannot open the database {database}: {error}") from error
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            if isinstance(cause, sqlite3.DatabaseError):
+                raise _not_opened(database, cause) from error
             raise
         return store
 
