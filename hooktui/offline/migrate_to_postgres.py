@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,12 +28,14 @@ from hooktui.store.postgres import locks
 from hooktui.store.postgres.connections import (
     DatabaseAddress,
     Raw,
+    cause_of,
     connect,
     explain,
     parse_database_url,
 )
 from hooktui.store.postgres.pools import engine
 from hooktui.store.postgres.schema import OtherKeys, prepare
+from hooktui.store.sqlite.files import not_opened
 from hooktui.store.sqlite.moved_marker import (
     Mark,
     mark_of,
@@ -180,6 +183,9 @@ async def _copy(
             remove_mark(database)  # nothing was copied: a server may start here again
         if isinstance(error, HooktuiError) or not isinstance(error, Exception):
             raise
+        cause = cause_of(error)
+        if isinstance(cause, sqlite3.DatabaseError):
+            raise not_opened(database, cause) from error
         raise explain(error, target) from error
     finally:
         await pool.dispose()

@@ -38,7 +38,17 @@ from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.vault import load_keys
 from tests.support.clocks import Clock
 from tests.support.postgres import PostgresServer, database, open_store
-from tests.support.stores import ADA, DEFAULT, always, emit, make_hook, offer, open_in, result_of
+from tests.support.stores import (
+    ADA,
+    DEFAULT,
+    always,
+    damage,
+    emit,
+    make_hook,
+    offer,
+    open_in,
+    result_of,
+)
 
 _ROOT = Path(__file__).parents[2]
 DEAD_LETTERS = AlertQuery(key="delivery.gave_up:1:http_404")
@@ -237,6 +247,14 @@ async def test_another_account_there_is_not_swept_away(where: InstallPaths, url:
     with pytest.raises(Conflict, match="table account"):
         await move(where, url)
     assert len((await rows_there(url))["account"]) == 2
+
+
+# Red when the error of SQLite is passed on: it was an internal error.
+async def test_a_damaged_source_is_named(where: InstallPaths, url: str) -> None:
+    damage(where.database, "audit")
+    with pytest.raises(HooktuiError, match="is damaged"):
+        await move(where, url)
+    assert read_mark(where.database) is None
 
 
 # Red when both read the audit trail before one of them locks all tables: that is a deadlock.

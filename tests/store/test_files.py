@@ -22,7 +22,7 @@ from hooktui.store.sqlite import disk_guard, files, sql
 from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.vault import Key, KeyProblem, Vault, load_keys
 from tests.store.conftest import run_python
-from tests.support.stores import ADA, DEFAULT, emit, open_in, settings
+from tests.support.stores import ADA, DEFAULT, damage, emit, open_in, settings
 
 
 def modes_in(home: Path) -> dict[str, int]:
@@ -270,13 +270,7 @@ async def test_a_damaged_table_is_one_clear_error(tmp_path: Path, table: str) ->
     await emit(store)
     await store.close()
     file = tmp_path / "hooktui.db"
-    raw = sqlite3.connect(file)
-    (page,) = raw.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
-    (size,) = raw.execute("PRAGMA page_size").fetchone()
-    raw.close()
-    with file.open("r+b") as damaged:
-        damaged.seek((page - 1) * size)
-        damaged.write(b"\xff" * size)
+    damage(file, table)
     with pytest.raises(HooktuiError) as caught:
         await open_in(tmp_path)
     assert str(caught.value) == (

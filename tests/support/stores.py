@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import sqlite3
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -177,3 +179,14 @@ class Heard:
     @property
     def changed(self) -> set[HookId]:
         return {hook for signals in self.signals for hook in signals.hooks_changed}
+
+
+def damage(database: Path, table: str) -> None:
+    """Overwrite the first page of a table; no process may have the database open."""
+    with closing(sqlite3.connect(database)) as raw:
+        find = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+        (page,) = raw.execute(find, (table,)).fetchone()
+        (size,) = raw.execute("PRAGMA page_size").fetchone()
+    with database.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-from hooktui.domain.errors import Conflict, HooktuiError, Refused, Unavailable
+from hooktui.domain.errors import Conflict, DiskFull, HooktuiError, Refused, Unavailable
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +33,8 @@ NETWORK_FILE_SYSTEMS = frozenset({
     "fuse.davfs",
 })  # fmt: skip
 _SYNCS, _SYNC_BYTES = 7, 4096
+_FULL_BYTES = 1 << 20
+"""With less free space, a failed start is due to it: SQLite calls it an I/O error."""
 _LOCKED_WHILE_OPEN = 128  # UNIX_SHM_DMS in SQLite's os_unix.c
 _FLOCK = "hhqqi4x"  # struct flock of 64-bit Linux
 
@@ -235,3 +237,17 @@ def free_bytes(folder: Path) -> int:
     """Return the free bytes for this user on the disk of a folder."""
     room = os.statvfs(folder)
     return room.f_bavail * room.f_frsize
+
+
+def not_opened(database: Path, error: sqlite3.DatabaseError) -> HooktuiError:
+    """Return the error for a database that cannot be opened or read as a whole."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return HooktuiError(
+            f"the database {database} is damaged ({error}): keep a copy of the files, and run:"
+            " hooktui restore BACKUP"
+        )
+    full = isinstance(error, sqlite3.OperationalError) and free_bytes(database.parent) < _FULL_BYTES
+    if full:
+        return DiskFull(f"cannot open the database {database}: the disk is full; free some space")
+    return HooktuiError(f"cannot open the database {database}: {error}")

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from hooktui.domain.alerts import AlertRules
 from hooktui.domain.clock import now_ms
-from hooktui.domain.errors import DiskFull, HooktuiError
+from hooktui.domain.errors import DiskFull
 from hooktui.domain.ids import HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, Disk, RetentionDays
 from hooktui.store import feed
@@ -51,6 +51,7 @@ from hooktui.store.sqlite.files import (
     file_size,
     free_bytes,
     measure_fsync_ms,
+    not_opened,
     refuse_network_file_system,
     refuse_old_library,
     refuse_served,
@@ -75,22 +76,6 @@ WAL_EVERY_S = 2.0
 READERS_END_WITHIN_S = 10.0
 """Reads of people end within seconds; a backup may take longer."""
 _READERS_POLL_S = 0.02
-_FULL_BYTES = 1 << 20
-"""With less free space, a failed start is due to it: SQLite calls it an I/O error."""
-
-
-def _not_opened(database: Path, error: sqlite3.DatabaseError) -> HooktuiError:
-    """Return the error for a database on which no server can start."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return HooktuiError(
-            f"the database {database} is damaged ({error}): keep a copy of the files, and run:"
-            " hooktui restore BACKUP"
-        )
-    full = isinstance(error, sqlite3.OperationalError) and free_bytes(database.parent) < _FULL_BYTES
-    if full:
-        return DiskFull(f"cannot open the database {database}: the disk is full; free some space")
-    return HooktuiError(f"cannot open the database {database}: {error}")
 
 
 @final
@@ -199,7 +184,7 @@ class SqliteStore(Store):
             lock.release()
             cause = error.orig if isinstance(error, DBAPIError) else error
             if isinstance(cause, sqlite3.DatabaseError):
-                raise _not_opened(database, cause) from error
+                raise not_opened(database, cause) from error
             raise
         return store
 
