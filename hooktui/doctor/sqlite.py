@@ -68,8 +68,9 @@ def check_database(database: Path, key_file: Path, working: bool, look_for_s: fl
         with closing(open_readonly(database, immutable=not working and not wal_size)) as raw:
             checks += _checks_of(raw, database, key_file, working, look_for_s)
     except (sqlite3.Error, DBAPIError) as error:
-        advice = _NOT_OPENED if _cannot_open(error) else _DAMAGED
-        damaged = Check("database", "fail", f"{database} cannot be read: {error}", advice)
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        advice = _NOT_OPENED if _cannot_open(cause) else _DAMAGED
+        damaged = Check("database", "fail", f"{database} cannot be read: {cause}", advice)
         checks = [*(check for check in checks if check.name != damaged.name), damaged]
     return checks
 
@@ -102,9 +103,8 @@ _NOT_OPENED = (
 _READ_ONLY = "chmod u+w as the owner, and check that the file system is not mounted read-only"
 
 
-def _cannot_open(error: Exception) -> bool:
-    cause = getattr(error, "orig", None) or error
-    return getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN
+def _cannot_open(error: BaseException | None) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN
 
 
 def _checks_of(

@@ -22,7 +22,7 @@ from hooktui.store.vault import load_keys
 from tests.store.test_restore import killed_home, shell_on
 from tests.support.disks import small_disk
 from tests.support.file_limit import no_file_left
-from tests.support.stores import emit, make_hook, open_in
+from tests.support.stores import damage, emit, make_hook, open_in
 
 RESERVE = 1 << 20
 
@@ -242,3 +242,12 @@ def test_a_database_that_cannot_be_opened_is_not_called_damaged(where: InstallPa
     database = next(check for check in found if check.name == "database")
     assert database.state == "fail"
     assert "no sign of damage" in database.advice
+
+
+# Red when the error is shown as SQLAlchemy words it, with its SQL and an address.
+async def test_a_table_that_cannot_be_read_is_named_without_sql(where: InstallPaths) -> None:
+    damage(where.database, "alembic_version")
+    found = look(where)["database"]
+    assert found.state == "fail"
+    assert found.value == (f"{where.database} cannot be read: database disk image is malformed")
+    assert "hooktui restore" in found.advice
