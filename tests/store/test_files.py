@@ -16,8 +16,9 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hooktui.domain.errors import Conflict, HooktuiError, Refused, Unavailable
-from hooktui.store import changes
+from hooktui.store import changes, queries
 from hooktui.store.migrations import SchemaTooNew, versions
+from hooktui.store.queries.pages import PageRequest
 from hooktui.store.sqlite import disk_guard, files, sql
 from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.vault import Key, KeyProblem, Vault, load_keys
@@ -277,6 +278,19 @@ async def test_a_damaged_table_is_one_clear_error(tmp_path: Path, table: str) ->
         f"the database {file} is damaged (database disk image is malformed): keep a copy of the"
         " files, and run: hooktui restore BACKUP"
     )
+
+
+# Red when only the words of SQLite are shown: they do not say what to do.
+async def test_damage_that_a_server_meets_is_named(tmp_path: Path) -> None:
+    await (await open_in(tmp_path)).close()
+    damage(tmp_path / "hooktui.db", "token")
+    store = await open_in(tmp_path)
+    words = r"is damaged \(.*malformed\).*: stop the server, and restore a backup"
+    with pytest.raises(Unavailable, match=words):
+        await store.read(queries.list_tokens, None, PageRequest())
+    with pytest.raises(Unavailable, match=words):
+        await store.write(changes.create_token, ADA, "x", ADA.role, None, None)
+    await store.close()
 
 
 def test_the_file_system_of_a_folder_is_that_of_its_longest_mount() -> None:

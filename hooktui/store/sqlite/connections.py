@@ -29,7 +29,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from hooktui.domain.errors import Unavailable
-from hooktui.store.sqlite.files import open_readonly
+from hooktui.store.sqlite.files import damaged, is_damage, open_readonly
 
 R = TypeVar("R")
 
@@ -181,6 +181,8 @@ class Readers:
                     raise Unavailable(
                         f"the query took over {READ_DEADLINE_S:g} s and was stopped; narrow it"
                     ) from error
+                if isinstance(error, DBAPIError) and is_damage(error.orig):
+                    raise damaged(error.orig, "could not be read") from error
                 if isinstance(error, DBAPIError):
                     raise Unavailable(f"the database could not be read ({error.orig})") from error
                 raise

@@ -241,8 +241,7 @@ def free_bytes(folder: Path) -> int:
 
 def not_opened(database: Path, error: sqlite3.DatabaseError) -> HooktuiError:
     """Return the error for a database that cannot be opened or read as a whole."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if is_damage(error):
         return HooktuiError(
             f"the database {database} is damaged ({error}): keep a copy of the files, and run:"
             " hooktui restore BACKUP"
@@ -251,3 +250,16 @@ def not_opened(database: Path, error: sqlite3.DatabaseError) -> HooktuiError:
     if full:
         return DiskFull(f"cannot open the database {database}: the disk is full; free some space")
     return HooktuiError(f"cannot open the database {database}: {error}")
+
+
+def is_damage(error: BaseException | None) -> bool:
+    """Return whether SQLite found that the database is damaged."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def damaged(error: BaseException | None, what: str) -> Unavailable:
+    """Return the error for damage that a running server meets; ``what`` was not done."""
+    return Unavailable(
+        f"the database is damaged ({error}), and {what}: stop the server, and restore a backup"
+    )

@@ -17,6 +17,7 @@ from hooktui.store import write_queue
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import KnownKey, Lease, Plan
 from hooktui.store.planning.record import RecordedHook
+from hooktui.store.sqlite.files import damaged, is_damage
 from hooktui.store.tx import SideEffects, Tx
 from hooktui.store.vault import Vault
 
@@ -112,6 +113,7 @@ class ChangeOperation(Operation[R]):
             if not work.raw.in_transaction:
                 raise  # SQLite rolled all of it back
             work.raw.execute("ROLLBACK TO one_change")
-            self.error = error
+            cause = getattr(error, "orig", None) or error  # SQLAlchemy wraps the driver's error
+            self.error = damaged(cause, "nothing was stored") if is_damage(cause) else error
         work.raw.execute("RELEASE one_change")
         return result

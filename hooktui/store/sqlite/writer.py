@@ -27,6 +27,7 @@ from hooktui.store.live_hooks import load_live_hooks
 from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.clock import move_along
 from hooktui.store.sqlite.connections import copy_log
+from hooktui.store.sqlite.files import damaged, is_damage
 from hooktui.store.sqlite.queue import insert_planned
 from hooktui.store.sqlite.transaction import Operation, WriteTransaction
 from hooktui.store.write_queue import WriteQueue, closed
@@ -249,6 +250,8 @@ def _explain(error: Exception) -> Exception:
     if not isinstance(cause, sqlite3.Error):
         return error
     _log.error("a write transaction failed: %s", cause)
+    if is_damage(cause):
+        return damaged(cause, "nothing was stored")
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
         return DiskFull("the disk is full; nothing was stored. Free some space and try again")
