@@ -181,8 +181,14 @@ class LineSplitter:
 def not_ours(address: ServerAddress, why: str) -> NoServer:
     """Return the error for a response of another program, such as a proxy."""
     return _mark_unknown(
-        NoServer(f"the server at {address} is not a hooktui server of this version: {why}")
+        _listening(f"the server at {address} is not a hooktui server of this version: {why}")
     )
+
+
+def _listening(detail: str) -> NoServer:
+    error = NoServer(detail)
+    error.listens = True
+    return error
 
 
 def _error_of(
@@ -230,12 +236,12 @@ def no_connection(address: ServerAddress, error: OSError) -> HooktuiError:
             f"permission denied for {address}; ask its owner to add you to the group of that socket"
         )
     if isinstance(error, ssl.SSLCertVerificationError):
-        return NoServer(
+        return _listening(
             f"{address} shows a certificate that is not trusted: {error.verify_message};"
             " SSL_CERT_FILE can name another authority"
         )
     if isinstance(error, ssl.SSLError) and error.reason in _NOT_TLS:
-        return NoServer(
+        return _listening(
             f"the server at {address} does not use TLS; use http:// on this machine, or set up TLS"
             " for the server"
         )

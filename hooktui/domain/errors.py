@@ -165,10 +165,15 @@ class OlderServer(HooktuiError):
 
 
 class NoServer(HooktuiError):
-    """No server responds at the address (client side only)."""
+    """No server responds at the address (client side only).
+
+    Attributes:
+        listens: whether something listens there that is not a server for this client.
+    """
 
     status = 0
     title = "No server"
+    listens = False
 
 
 def log_failure(log: Logger, error: Exception, what: str, again: str = "it is repeated") -> None:

@@ -188,8 +188,9 @@ async def test_a_new_authority_is_found_without_a_new_client(connected, tmp_path
     with serving(tls=renewed.server_context("127.0.0.1")) as server:
         server.will(page(HOOK, total=7))
         async with connected(server.address) as ask:
-            with pytest.raises(errors.NoServer, match="not trusted"):
+            with pytest.raises(errors.NoServer, match="not trusted") as caught:
                 await ask(calls.list_hooks(1))
+            assert caught.value.listens
             trusted.write_text(renewed.pem)
             with contextlib.suppress(errors.NoServer):  # it finds out
                 await ask(calls.list_hooks(1))

@@ -19,7 +19,9 @@ from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.domain.paths import paths_of
 from tests.console.client import Client
+from tests.console.command_scene import staged
 from tests.console.conftest import ROOT, Console
+from tests.console.gate import FEED, page
 from tests.support.waiting import LIMIT_S
 
 
@@ -191,6 +193,21 @@ async def test_the_status_line_says_why_there_is_no_connection(tmp_path: Path):
 async def still_answers(console: Console, pilot: Pilot[None]) -> None:
     await pilot.press("question_mark")
     await console.shows("Hooks: keys; Enter runs one")
+
+
+# Red when the reason is left out as for a server that has ended: a proxy without its server, or a
+# certificate that is not trusted any more, looked like a restart that takes long.
+async def test_a_server_that_cannot_be_used_any_more_is_lost_with_its_reason(
+    client: Client, receiver
+):
+    async with staged(client, receiver) as scene:
+        scene.gate.spoil(FEED, page)
+        client.emit()
+        await scene.console.until(lambda: scene.app.connection.state is ConnectionState.LOST)
+        await scene.console.until(lambda: "it responds 502 with text/html" in scene.notice)
+        await scene.console.until(
+            lambda: "the server is not available" in scene.app.connection.word
+        )
 
 
 # Red when the log does not say that older lines exist: a filter then seems to have no match.

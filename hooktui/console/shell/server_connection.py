@@ -175,7 +175,8 @@ class ServerConnection:
 
     def set_state(self, state: ConnectionState, problem: HooktuiError | None = None) -> None:
         """Set the state and report a change of it or of its cause, the error."""
-        self._listens = problem is not None and not isinstance(problem, NoServer)
+        responds = not isinstance(problem, NoServer) or problem.listens
+        self._listens = problem is not None and responds
         ended = state is ConnectionState.LOST and not self._listens
         words = "" if problem is None or ended else str(problem)
         if state is not self.state or words != self.problem:
