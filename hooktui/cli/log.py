@@ -111,14 +111,14 @@ def _next_page(context: CommandContext, position: str, q: str | None) -> FeedPag
     """Wait for changes, and for the server while it is away."""
     call = calls.follow_feed(context.account, after=position, wait_s=_WAIT_S, limit=MAX_LIMIT, q=q)
     context.out.flush()
-    away = False
+    away: set[str] = set()  # the reasons shown
     while True:
         try:
             page = context.client.call(call)
         except (NoServer, Unavailable) as error:
-            if not away:
+            if error.detail not in away:
                 context.out.note(f"{error.detail}; reconnecting")
-            away = True
+            away.add(error.detail)
             time.sleep(_AGAIN_S)
             continue
         except Refused:

@@ -4,7 +4,7 @@ import signal
 from urllib.parse import parse_qs, urlsplit
 
 from hooktui.cli import log
-from tests.support.scripted_server import ATTEMPT, HOOK, answer, problem, serving
+from tests.support.scripted_server import ATTEMPT, HOOK, Answer, answer, problem, serving
 
 
 def attempt(number, **more):
@@ -151,6 +151,24 @@ def test_following_goes_on_over_a_restart_of_the_server(start, tmp_path):
         log.process.send_signal(signal.SIGINT)
         assert log.process.wait(10) == 130
     assert not any("Traceback" in line for line in log.err)
+
+
+# Red when only the first reason is shown: it has ended, and what follows lasts.
+def test_each_reason_why_following_is_interrupted_is_shown_once(start, tmp_path):
+    path = tmp_path / "server.sock"
+    with serving(path) as server:
+        server.will(feed(attempt(1), following="p1"), answer({}, hang=True))
+        log = start("log", "-f", "--json")
+        log.wait_for(lambda: len(log.out) == 1 and len(server.asked) == 2)
+    log.wait_for(lambda: log.err)
+    path.unlink()
+    with serving(path) as server:
+        server.will(Answer(502, b"<html></html>", "text/html"))
+        log.wait_for(lambda: any("502 with text/html" in line for line in log.err))
+        log.wait_for(lambda: len(server.asked) > 2)
+    assert sum("502" in line for line in log.err) == 1
+    log.process.send_signal(signal.SIGINT)
+    assert log.process.wait(10) == 130
 
 
 def test_a_bad_filter_ends_the_log(run, server):
