@@ -237,6 +237,23 @@ async def test_the_list_says_that_a_replay_waits_from_now_on(client: Client, rec
         await scene.console.shows("waits")
 
 
+# Red when a second key acts on the row as it was before the first one changed the replay.
+async def test_a_key_in_the_list_acts_on_the_replay_as_the_last_key_left_it(
+    client: Client, receiver: Receiver
+):
+    async with staged(client, receiver) as scene:
+        await scene.open(ReplaysScreen)
+        scene.gate.hold("GET /v1/replays")  # the list stays as it was before the keys
+        for key, words in (("+", "20/s"), ("+", "40/s"), ("-", "20/s"), ("a", "paused")):
+            await scene.console.press(key)
+            await scene.console.until(lambda words=words: words in scene.notice)
+        await scene.console.press("a")
+        await scene.console.until(lambda: "resumed" in scene.notice)
+        (replay,) = scene.replays()
+        assert (replay.rate_per_s, replay.state) == (20, "running")
+        await scene.console.shows("running", "20/s")
+
+
 # Red when only a running replay is read again: its deliveries may be retried for hours after it.
 async def test_the_results_of_a_replay_arrive_after_its_end(client: Client, receiver: Receiver):
     async with staged(client, receiver) as scene:

@@ -37,9 +37,14 @@ class ReplaysScreen(ListScreen[Replay]):
         super().__init__()
         opens = self.on_row(lambda replay: self.shell.navigation.open_replay(replay.id))
         self.handlers.update(open=opens, replay=self.replay, copy=self.copy)
-        actions = ReplayActions(self, lambda: self.cursor_row, lambda _: self.read_soon())
+        actions = ReplayActions(self, lambda: self.cursor_row, self._replay_changed)
         self.parts = (*self.parts, actions)
         self._others_changed = False  # deliveries or hooks changed since the last reload
+
+    def _replay_changed(self, replay: Replay) -> None:
+        """Show the new state at once, as the next key acts on it, and reload the list soon."""
+        self.listing.put(replay)
+        self.read_soon()
 
     def begin(self) -> None:
         """Set up the reloads of unfinished replays, and load the list."""

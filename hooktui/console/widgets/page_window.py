@@ -144,6 +144,13 @@ class PageWindow(Generic[T]):
                 return self.first + at
         return None
 
+    def put(self, row: T) -> None:
+        """Replace the row with the same id, if it is in memory."""
+        for page in self._pages:
+            page.rows = [
+                row if self._row_id(old) == self._row_id(row) else old for old in page.rows
+            ]
+
     def count_missing(self, identities: Iterable[Hashable]) -> int:
         """Return how many rows are not in memory, by their ids."""
         known = {self._row_id(row) for row in self.rows()}

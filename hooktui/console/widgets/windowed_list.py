@@ -279,6 +279,11 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             self._go_to(position)
         return position is not None
 
+    def put(self, row: T) -> None:
+        """Show a row in its new state, until the list is loaded again."""
+        self.window.put(row)
+        self._refresh_differences()
+
     def refresh_times(self) -> None:
         """Redraw rows, whose text may depend on the time; only lines that differ are written."""
         self._strips.clear()
