@@ -289,7 +289,7 @@ class ConsoleApp(RestrictedMode):
         database = None if status is None else status.database
         on_postgres = database is not None and database.kind == "postgresql"
         named = " --database …" if on_postgres else ""  # without one it would be SQLite's
-        return f"; `hooktui serve{named}` starts one again"
+        return f"; `hooktui serve{named}` starts the server again"
 
     async def _read_catalogue(self) -> None:
         """Read the event types again: the server may have been restarted with others."""

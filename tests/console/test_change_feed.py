@@ -90,14 +90,14 @@ async def test_a_server_on_postgresql_is_started_again_with_its_database(open_co
         app = console.app
         await console.until(lambda: app.status.latest is not None)
         app._connection_changed(ConnectionState.LOST, None)
-        await console.shows("`hooktui serve` starts one again")
+        await console.shows("`hooktui serve` starts the server again")
         database = replace(app.status.latest.database, kind="postgresql")
         app.status.latest = replace(app.status.latest, database=database)
         app._connection_changed(ConnectionState.LOST, None)
-        await console.shows("`hooktui serve --database …` starts one again")
+        await console.shows("`hooktui serve --database …` starts the server again")
         app.restricted = True  # such a user starts no server
         app._connection_changed(ConnectionState.LOST, None)
-        await console.hides("starts one again")
+        await console.hides("starts the server again")
         assert "connection lost; showing the last known data" in console.text
 
 
