@@ -11,6 +11,7 @@ from hooktui.console.hooks.form_fields import FormFields
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.log.log_screen import LiveLogScreen
 from hooktui.console.registry import COMMANDS, LINE_COMMANDS
+from hooktui.console.widgets.chrome import KeyLine
 from hooktui.console.widgets.prompt_bars import Prompt
 
 PROMPTS = {"slash": "1", "ctrl+f": "2", "colon": "1"}
@@ -44,6 +45,26 @@ async def test_tab_leaves_the_focus_in_a_prompt(open_console, make_hook, client,
         await console.pilot.press("escape")
         await console.until(lambda: not prompts(console))
         assert client.ask(calls.get_hook(hook["id"])).active
+
+
+# Red when the key line names keys as commands that are only typed into the line.
+async def test_keys_that_are_typed_into_a_prompt_are_dimmed(open_console, make_hook):
+    make_hook(name="billing")
+    async with open_console(size=(80, 24)) as console:
+        await console.shows("billing", "n new", "p ping")
+        line = console.app.screen.query_one(KeyLine)
+
+        def lit():
+            bright = line.tone("accent").color
+            keys = (part.text for part in line.render_line(0) if part.style.color == bright)
+            return [key.strip() for key in keys]
+
+        assert lit() == ["Enter", "n", "e", "p", "x", "a", "s", "?"]
+        await opened(console, "slash")
+        await console.until(lambda: lit() == ["Enter", "F1"])
+        assert "n new" in console.text
+        await console.press("escape")
+        await console.until(lambda: lit() == ["Enter", "n", "e", "p", "x", "a", "s", "?"])
 
 
 # Red when a line stays open after the focus has moved: it takes no keys, and nothing closes it.

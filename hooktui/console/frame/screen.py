@@ -8,6 +8,7 @@ is bound on every screen; if a command is not possible, the key shows the reason
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
@@ -242,7 +243,7 @@ class ConsoleScreen(Screen[None]):
         yield Heading()
         yield from self.compose_body()
         yield StatusLine()
-        yield KeyLine(lambda: list(self.offers()), self._help_key)
+        yield KeyLine(self._offers_now, self._help_key)
         yield TooSmall()
 
     def compose_body(self) -> ComposeResult:
@@ -338,13 +339,21 @@ class ConsoleScreen(Screen[None]):
     def _help_key(self) -> str:
         """Return the key that opens the help now: in a text field, ``?`` is typed."""
         keys = self.command("help").keys.split(",")
+        return shown(next((key for key in keys if not self._is_typed(key)), keys[0]))
+
+    def _is_typed(self, key: str) -> bool:
+        """Return whether a key types a character into the text field that has the focus."""
         field = self.focused
-        commands = (
-            key
-            for key in keys
-            if field is None or not field.check_consume_key(key, key_to_character(key))
-        )
-        return shown(next(commands, keys[0]))
+        return field is not None and field.check_consume_key(key, key_to_character(key))
+
+    def _offers_now(self) -> Sequence[Offer]:
+        """Return the offers; a command whose keys are typed into a text field is dimmed."""
+        return [
+            offer
+            if offer.disabled_reason or not all(map(self._is_typed, offer.command.keys.split(",")))
+            else replace(offer, disabled_reason="typed into the text field")
+            for offer in self.offers()
+        ]
 
     def on_descendant_focus(self) -> None:
         """Show the commands that are possible beside what has the focus now."""
