@@ -70,14 +70,16 @@ LIGHT: Final = Theme(
 
 THEMES: Final = (DARK, LIGHT)
 
-_FEW_COLOURS = ("linux", "xterm", "screen", "vt100", "vt220", "ansi", "dumb")
+_MANY_COLOURS: Final = ("256color", "kitty")
+"""Last parts of the names of terminals for which Rich, which draws, uses more than 16 colours."""
 
 
 def default_theme(environ: Mapping[str, str]) -> str:
     """Return the theme for a terminal: ANSI with ``NO_COLOR`` or 16 colours, else the dark one."""
     term = environ.get("TERM", "")
-    many = environ.get("COLORTERM") in ("truecolor", "24bit") or "256color" in term
-    if environ.get("NO_COLOR") is not None or (term in _FEW_COLOURS and not many):
+    few = bool(term) and term.rpartition("-")[2] not in _MANY_COLOURS
+    all_colours = environ.get("COLORTERM") in ("truecolor", "24bit")
+    if environ.get("NO_COLOR") is not None or (few and not all_colours):
         return "ansi-dark"
     return DARK.name
 

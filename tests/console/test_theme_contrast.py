@@ -1,6 +1,7 @@
 """Every theme can be read: in the frame, in lists, in dialogs, and on the cursor's line."""
 
 import pytest
+from rich.console import Console
 from rich.style import Style
 from textual.app import ComposeResult
 from textual.color import Color
@@ -15,6 +16,7 @@ from hooktui.console.themes import (
     QUIET,
     TEXT,
     contrast,
+    default_theme,
     quiet_colour,
     readable,
     readable_style,
@@ -35,6 +37,19 @@ LOUD = Theme(
 )
 """Nobody's, but somebody may write it: letters and what is behind them nearly the same."""
 TONES: tuple[StyleName, ...] = ("plain", "quiet", "strong", "accent", "good", "warn", "bad")
+
+
+# Red when the dark theme is drawn in 16 colours: green, yellow and red are then mostly grey.
+@pytest.mark.parametrize("color_term", ["", "truecolor"])
+@pytest.mark.parametrize(
+    "term",
+    ["linux", "xterm", "xterm-16color", "alacritty", "xterm-ghostty", "xterm-256color",
+     "screen.xterm-256color", "xterm-kitty"],
+)  # fmt: skip
+def test_the_default_theme_is_ansi_where_16_colours_are_drawn(term, color_term):
+    environ = {"TERM": term, "COLORTERM": color_term}
+    drawn = Console(force_terminal=True, _environ=environ).color_system
+    assert (default_theme(environ) == "ansi-dark") == (drawn == "standard")
 
 
 def test_contrast_is_that_of_wcag():
