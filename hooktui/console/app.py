@@ -188,24 +188,25 @@ class ConsoleApp(RestrictedMode):
         self._follow_feed()
 
     async def _read_frame(self) -> None:
-        """Load event types, accounts and status; say so if the requested account is not shown."""
+        """Load event types, accounts and status; exit with code 3 if there is no such account."""
         from hooktui.client import calls
 
         try:
             self.catalogue = await self.connection.send(calls.event_types())
             accounts = await self.connection.send(calls.list_accounts(limit=MAX_LIMIT))
             names = {account.id: account.name for account in accounts.data}
+            number = self.account.number
+            if accounts.next is None and number not in names:
+                self._end(3, f"there is no account {number}; see: hooktui accounts list")
+                return
             await self.status.read()
         except HooktuiError as error:
             self.notice(str(error), "bad")
         else:
-            number = self.account.number
             self.account.name = names.get(number, "")
             self._refresh_frames()
             if self.options.account not in (DEFAULT_ACCOUNT, number):
                 self.notice(f"your token is bound to account {number}, which is shown", "warn")
-            elif accounts.next is None and number not in names:
-                self.notice(f"unknown account {number}", "bad")
 
     def _follow_feed(self) -> None:
         """Follow the feed of the current account; this replaces the worker of another one."""
@@ -256,11 +257,15 @@ class ConsoleApp(RestrictedMode):
         switch = partial(self.use_account, number)
         _: Worker[None] = self.run_worker(switch, group="account", exclusive=True)
 
+    def _end(self, code: int, fault: str) -> None:
+        """Exit with a code and an error message."""
+        self.exit(return_code=code, message=None)
+        self.fault = fault
+
     def _connection_changed(self, state: ConnectionState, problem: HooktuiError | None) -> None:
         """Show the new connection state; exit with code 4 if the server denies access."""
         if state is ConnectionState.DENIED and problem is not None:
-            self.exit(return_code=4, message=None)
-            self.fault = str(problem)
+            self._end(4, str(problem))
             return
         before, self._connection_before = self._connection_before, state
         self._refresh_frames()

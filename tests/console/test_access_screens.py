@@ -275,6 +275,14 @@ async def test_an_account_that_is_not_there_changes_nothing(open_console, accoun
         assert console.app.account.number == account
 
 
+# Red when the console stays open without data, and says that the server is not available.
+async def test_a_console_of_an_account_that_does_not_exist_ends(open_console):
+    async with open_console(account=999_999) as console:
+        await console.until(lambda: console.app.return_code == 3)
+        words = "there is no account 999999; see: hooktui accounts list"
+        assert console.app.fault == words
+
+
 # Red when the list's own answer to Enter replaces the notice.
 async def test_enter_on_a_token_says_that_it_is_shown_only_once(client: Client, receiver: Receiver):
     async with staged(client, receiver) as scene:
