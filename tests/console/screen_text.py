@@ -27,7 +27,7 @@ def seen(pilot: Pilot[None]) -> str:
 
 def notice_of(line: StatusLine) -> str:
     """Return the notice that a status line shows; empty without one."""
-    return " ".join(text.strip() for shown in line._notice for text, _ in shown)
+    return " ".join(line._notice_lines(line.app.size.width))
 
 
 def rows_of(view: DocumentView) -> list[str]:

@@ -106,6 +106,21 @@ def note():
     return line, line.show
 
 
+# Red when a notice keeps the lines of the width that the terminal had when it came.
+async def test_a_notice_wraps_again_when_the_terminal_gets_another_width():
+    line = StatusLine()
+    async with BareApp(line).run_test(size=(80, 24)) as pilot:
+        line.notify_line(
+            "hook 2 (On call) disabled; its new events are skipped; u undoes it", "good"
+        )
+        for width, height in ((80, 1), (60, 2), (30, 3), (120, 1)):
+            await pilot.resize_terminal(width, 24)
+            await pilot.pause()
+            assert line.size.height == height
+            drawn = " ".join(line.render_line(y).text.strip() for y in range(height))
+            assert drawn == "hook 2 (On call) disabled; its new events are skipped; u undoes it"
+
+
 # Red while textwrap counted characters: what was drawn wider lost its end.
 @pytest.mark.parametrize("make", [notice, hanging, note])
 async def test_a_text_that_wraps_keeps_its_words_also_if_its_characters_are_wide(make):

@@ -74,34 +74,40 @@ class StatusLine(OneLine):
     StatusLine { background: $panel; height: auto; min-height: 1; max-height: 3; }
     """
 
-    _notice: Sequence[StyledLine] = ()
+    _notice: tuple[str, Severity] | None = None
 
     def notify_line(self, text: str, severity: Severity) -> None:
         """Show a notice instead of the status; a long notice takes up to three lines."""
-        width = max(self.app.size.width - 2, 20)
         sign = {"good": "", "plain": "", "warn": "! ", "bad": "! "}[severity]
-        lines = wrapped(visible(sign + text, lines=True), width, most=3) or [""]
-        self._show_notice([((" " + line, severity),) for line in lines])
+        self._show_notice((visible(sign + text, lines=True), severity))
 
     def clear_notice(self) -> None:
         """Remove the notice and show the status again."""
-        if self._notice:
-            self._show_notice(())
+        if self._notice is not None:
+            self._show_notice(None)
 
-    def _show_notice(self, lines: Sequence[StyledLine]) -> None:
-        before = self.get_content_height()
-        self._notice = lines
-        self.refresh(layout=self.get_content_height() != before)
+    def _show_notice(self, notice: tuple[str, Severity] | None) -> None:
+        width = self.app.size.width
+        before = len(self._notice_lines(width))
+        self._notice = notice
+        self.refresh(layout=len(self._notice_lines(width)) != before)
 
-    def get_content_height(self, *_: object) -> int:
+    def _notice_lines(self, width: int) -> list[str]:
+        """Return the notice, wrapped to a width; one empty line without a notice."""
+        text = "" if self._notice is None else self._notice[0]
+        return wrapped(text, max(width - 2, 20), most=3) or [""]
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Return the number of lines of the notice, at least one."""
-        return max(1, len(self._notice))
+        return len(self._notice_lines(width))
 
     def render_line(self, y: int) -> Strip:
         """Draw a line of the notice, or the status."""
-        if not self._notice:
+        if self._notice is None:
             return super().render_line(y)
-        return self.strip(self._notice[y] if y < len(self._notice) else (), self.size.width)
+        lines = self._notice_lines(self.size.width)
+        pieces: StyledLine = ((f" {lines[y]}", self._notice[1]),) if y < len(lines) else ()
+        return self.strip(pieces, self.size.width)
 
 
 class DialogNotice(StatusLine):
@@ -112,9 +118,9 @@ class DialogNotice(StatusLine):
     DialogNotice.-shown { display: block; }
     """
 
-    def _show_notice(self, lines: Sequence[StyledLine]) -> None:
-        super()._show_notice(lines)
-        self.set_class(bool(lines), "-shown")
+    def _show_notice(self, notice: tuple[str, Severity] | None) -> None:
+        super()._show_notice(notice)
+        self.set_class(notice is not None, "-shown")
 
 
 @dataclass(frozen=True, slots=True)
