@@ -50,8 +50,8 @@ class HooksScreen(ListScreen[Hook]):
         "zoom", "larger", "smaller", "follow", "sort", "order",
     )  # fmt: skip
     DEFAULT_CSS = """
-    HooksScreen LiveLog { height: 38%; min-height: 5; }
-    HooksScreen.-high LiveLog { height: 33%; min-height: 13; }
+    HooksScreen LiveLog { height: 38vh; min-height: 5; }
+    HooksScreen.-high LiveLog { height: 33vh; min-height: 13; }
     HooksScreen.-zoomed LiveLog { height: 1fr; }
     HooksScreen.-zoomed WindowedList { display: none; }
     HooksScreen.-without-log LiveLog { display: none; }

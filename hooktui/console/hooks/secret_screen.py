@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from textual.app import ComposeResult
+from textual.containers import VerticalScroll
 
 from hooktui.client import calls
 from hooktui.console.formatting import moment
@@ -53,6 +54,7 @@ class SecretScreen(ConsoleScreen):
         "reveal", "copy", "rotate", "ping", "previous", "next", "edit", "wrap",
     )  # fmt: skip
     DEFAULT_CSS = """
+    SecretScreen #top { height: auto; max-height: 60%; }
     SecretScreen #about { padding: 0 1; margin-bottom: 1; }
     SecretScreen #how { padding: 0 1; margin-top: 1; }
     SecretScreen #language { padding: 0 1; }
@@ -92,9 +94,10 @@ class SecretScreen(ConsoleScreen):
 
     def compose_body(self) -> ComposeResult:
         """Compose the secrets, and the code below them."""
-        yield Note(id="about")
-        yield SecretLines(self.shell.clock)
-        yield Note(id="how")
+        with VerticalScroll(id="top", can_focus=False):
+            yield Note(id="about")
+            yield SecretLines(self.shell.clock)
+            yield Note(id="how")
         yield self._languages
         yield DocumentView(id="code")
 

@@ -71,7 +71,10 @@ class StatusLine(OneLine):
     LEFT_GIVES_WAY = True
 
     DEFAULT_CSS = """
-    StatusLine { background: $panel; height: auto; min-height: 1; max-height: 3; }
+    StatusLine {
+        dock: bottom; margin-bottom: 1;
+        background: $panel; height: auto; min-height: 1; max-height: 3;
+    }
     """
 
     _notice: tuple[str, Severity] | None = None
@@ -114,7 +117,7 @@ class DialogNotice(StatusLine):
     """The notice of the screen below a dialog; it covers the line there, which may be hidden."""
 
     DEFAULT_CSS = """
-    DialogNotice { layer: notice; dock: bottom; margin-bottom: 1; display: none; }
+    DialogNotice { layer: notice; display: none; }
     DialogNotice.-shown { display: block; }
     """
 
@@ -134,7 +137,7 @@ class Offer:
 class KeyLine(LineWidget):
     """A line with a screen's commands and keys; a click runs one, disabled ones are dimmed."""
 
-    DEFAULT_CSS = "KeyLine { height: 1; width: 1fr; }"
+    DEFAULT_CSS = "KeyLine { dock: bottom; height: 1; width: 1fr; }"
 
     @dataclass
     class Chosen(Message):
