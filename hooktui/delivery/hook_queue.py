@@ -47,8 +47,7 @@ class _LastSecond:
     previous: int = 0
 
     def add(self, now_ms: int) -> None:
-        if now_ms // 1000 != self.second:
-            self._advance(now_ms)
+        self._advance(now_ms)
         self.current += 1
 
     def count(self, now_ms: int) -> int:
@@ -259,14 +258,11 @@ class HookQueue:
 
         It was disabled meanwhile, its breaker opened, or a 429 or a cut of the limit came.
         """
-        if not self.active:
+        if not self.active or (self.in_flight > self.slots and self.limit is not None):
             return True
         if self.open_until_ms is not None and probe_at_ms(self.open_until_ms, now_ms) > now_ms:
             return True
-        if self.in_flight > self.slots and self.limit is not None:
-            return True
-        never = self.held_until_ms is None and self.closed_until_ms is None
-        return not never and self.is_held(now_ms)
+        return self.is_held(now_ms)
 
     def reopen_if_over(self, now_ms: int) -> None:
         """Start deliveries again once the wait of a 429 is over, at the rate that was accepted."""

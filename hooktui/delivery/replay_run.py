@@ -20,7 +20,7 @@ from hooktui.delivery.engine import Engine
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import DiskFull, HooktuiError, log_failure
 from hooktui.domain.ids import DeliveryId, HookId
-from hooktui.domain.rates import BURST_S, TokenBucket
+from hooktui.domain.rates import TokenBucket, burst_of
 from hooktui.domain.replays import FAILURES_IN_A_ROW, MAX_REACHED, STEP_BYTES, STEP_DELIVERIES
 from hooktui.slices import wait_at_most
 from hooktui.store import changes, queries
@@ -131,9 +131,8 @@ class ReplayRun:
         self._to_search: deque[_Walk] = deque()
         self._searcher: asyncio.Task[None] | None = None
         self._shown_s = 0.0
-        now_ms = store.clock()
         rate = replay.rate_per_s
-        self._bucket = TokenBucket(rate, max(rate * BURST_S, 1.0), 0.0, now_ms)
+        self._bucket = TokenBucket(rate, burst_of(rate), 0.0, store.clock())
         for hook in self.walks:
             engine.replayed.forget_failures(hook)
 

@@ -236,7 +236,7 @@ async def test_deliveries_of_a_step_start_one_after_another_and_none_is_left_by_
     monkeypatch.setattr(running.engine, "_begin", counted)
     monkeypatch.setattr(running.engine, "replay", noted)
     monkeypatch.setattr(replay_run, "_TURN_S", LIMIT_S)  # the rest of the step waits for a stop
-    monkeypatch.setattr(replay_run, "BURST_S", 10.0)
+    monkeypatch.setattr(replay_run, "burst_of", lambda rate: 10 * rate)
     await replay(running, hook, rate=DEAD)
     runner.start()
     await until(lambda: steps and steps[-1] > 1 and len(begun) == len(steps))
