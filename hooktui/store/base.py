@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import secrets
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence, Set
@@ -80,8 +81,8 @@ CAUSES_REST_S, CAUSES_RETRIED_S = 0.05, 30.0
 """Pauses of the task that writes causes: between two parts, and after an error."""
 FOLLOW_UP_RETRIED_S = (1.0, 5.0, 60.0)
 
-KEEP = RetentionDays(days=30, bodies_days=7)
-RULES = AlertRules()
+DEFAULT_RETENTION = RetentionDays(days=30, bodies_days=7)
+DEFAULT_RULES = AlertRules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +106,13 @@ class Store(ABC):
 
     Attributes:
         number: this server's number among those that share the store.
-        token: of the leases of this server.
+        token: of the leases of this server, random.
         clock: of this store, in milliseconds since the epoch.
     """
 
     OPERATIONS: ClassVar[Operations]
     DELETIONS: ClassVar[Deletions]
 
-    token: int
     clock: Callable[[], int]
 
     _accepting: WriteQueue
@@ -126,6 +126,7 @@ class Store(ABC):
 
     def __init__(self, vault: Vault, rules: AlertRules, keep: RetentionDays) -> None:
         self.number = 0
+        self.token = secrets.randbits(62)
         self.keep = keep
         self._live = LiveHooks()
         self._alert_look = AlertLook(self._live, rules)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -19,7 +18,7 @@ from hooktui.domain.alerts import AlertRules
 from hooktui.domain.errors import HooktuiError, Refused, Unavailable, log_failure
 from hooktui.domain.ids import HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, RetentionDays, ServerInfo
-from hooktui.store.base import KEEP, RULES, Operations, Store
+from hooktui.store.base import DEFAULT_RETENTION, DEFAULT_RULES, Operations, Store
 from hooktui.store.clock_trust import DOUBTED_FOR_MS
 from hooktui.store.contract import CommitNotice, DatabaseCopy
 from hooktui.store.postgres import locks, sql
@@ -85,7 +84,6 @@ class PostgresStore(Store):
         rules: AlertRules,
     ) -> None:
         super().__init__(vault, rules, keep)
-        self.token = secrets.randbits(62)
         self.clock = clock.now_ms
         self._clock = clock
         self._trust = clock.trust
@@ -142,8 +140,8 @@ class PostgresStore(Store):
         home: Path,
         key_file: Path,
         clock: Callable[[], int] | None = None,
-        keep: RetentionDays = KEEP,
-        rules: AlertRules = RULES,
+        keep: RetentionDays = DEFAULT_RETENTION,
+        rules: AlertRules = DEFAULT_RULES,
     ) -> Self:
         """Connect to a database, create or upgrade its schema, and register as a server.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import sqlite3
 import threading
 import time
@@ -24,7 +23,7 @@ from hooktui.domain.errors import DiskFull
 from hooktui.domain.ids import HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, Disk, RetentionDays
 from hooktui.store import feed
-from hooktui.store.base import KEEP, RULES, Operations, Store, repeat
+from hooktui.store.base import DEFAULT_RETENTION, DEFAULT_RULES, Operations, Store, repeat
 from hooktui.store.clock_trust import DOUBTED_FOR_MS
 from hooktui.store.contract import CommitNotice, DatabaseCopy
 from hooktui.store.durable_files import HomeLock
@@ -117,7 +116,6 @@ class SqliteStore(Store):
         self._trust = self._jumps.trust
         now = clock()
         self._trust.restarted(now, engine.stored_before(conn, now - DOUBTED_FOR_MS))
-        self.token = secrets.randbits(62)
         self._live.put(load_live_hooks(conn, vault, clock()))
         self._live.paused = engine.is_paused(conn)
         last_id = raw.execute(sql.HIGHEST_IDS).fetchone()[0]
@@ -144,10 +142,10 @@ class SqliteStore(Store):
         *,
         key_file: Path,
         clock: Callable[[], int] = now_ms,
-        keep: RetentionDays = KEEP,
+        keep: RetentionDays = DEFAULT_RETENTION,
         reserve: int = RESERVE_BYTES,
         steady: Callable[[], int] | None = None,
-        rules: AlertRules = RULES,
+        rules: AlertRules = DEFAULT_RULES,
     ) -> Self:
         """Open or create a database; take its lock, migrate it, and rescue interrupted attempts.
 
