@@ -30,31 +30,33 @@ if TYPE_CHECKING:
 
 _SWITCHING_PROTOCOLS = 101
 _RESET = struct.pack("ii", 1, 0)  # struct linger of socket(7): on, 0 s
-# How often a request without a response is looked at, and at least that long in short attempts.
-_LOOK_S = 5.0
-_FIRST_LOOK_S = 1.0
-# How often an early response is asked whether the rest of the request is sent.
-_SENT_LOOK_S = 0.02
-# A timer may fire a little early (uvloop counts in ms from a cached clock); never spin on it.
+_CHECK_S = 5.0
+"""The wait between two checks of a request without a response."""
+_FIRST_CHECK_S = 1.0
+"""The least wait before the first check, which comes after a third of a short attempt."""
+_SENT_CHECK_S = 0.02
+"""After an early response, the wait between two checks whether the rest of the request is sent."""
 _SHORTEST_TIMER_S = 0.001
+"""A timer may fire a little early (uvloop counts in ms from a cached clock); never spin on it."""
 
 
 class ReceiverConnection(asyncio.Protocol):
     """A connection and its current exchange.
 
-    The fields of a response are valid from the end of an exchange to the start of the next.
+    The fields of a response are valid from the end of an exchange to the start of the next. Times
+    are in seconds of the monotonic clock.
 
     Attributes:
         address: the dialled address, for people.
         origin: the origin for which the connection may be reused.
-        lacked: the resource shortage of this machine that ended the connection, if any.
+        lacked: the resource that this machine lacked when the connection ended, if any.
         is_tls: whether it is encrypted.
         closed: no further exchange is possible.
         reusable: the last exchange left the connection clean.
         silent: the network acknowledged nothing of a request on a kept connection.
-        opened_at: when it was opened, monotonic seconds.
-        idle_since: when it became idle, monotonic seconds.
-        sent_at: when the request was written, monotonic seconds.
+        opened_at: when it was opened.
+        idle_since: when it became idle.
+        sent_at: when the request was written.
         first_byte_at: when the first byte of a response came; None until then.
         finished_at: when the exchange ended.
         status_code: of the final response.
@@ -65,45 +67,13 @@ class ReceiverConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_complete",
-        "_deadline",
-        "_fault",
-        "_first_byte_deadline",
-        "_is_due",
-        "_kept",
-        "_limits",
-        "_look_at",
-        "_loop",
-        "_named",
-        "_on_lost",
-        "_parser",
-        "_read",
-        "_request_size",
-        "_timeout_s",
-        "_timer",
-        "_timer_at",
-        "_transport",
-        "_unasked",
-        "_unsettled",
-        "_waiter",
-        "address",
-        "body",
-        "closed",
-        "finished_at",
-        "first_byte_at",
-        "headers",
-        "idle_since",
-        "is_tls",
-        "lacked",
-        "opened_at",
-        "origin",
-        "reusable",
-        "sent_at",
-        "silent",
-        "size",
-        "status_code",
-        "truncated",
-    )
+        "_begin_checked", "_check_at", "_complete", "_deadline", "_fault", "_first_byte_deadline",
+        "_is_due", "_kept", "_limits", "_loop", "_on_lost", "_parser", "_read", "_request_size",
+        "_timeout_s", "_timer", "_timer_at", "_transport", "_unacknowledged", "_unsolicited",
+        "_waiter", "address", "body", "closed", "finished_at", "first_byte_at", "headers",
+        "idle_since", "is_tls", "lacked", "opened_at", "origin", "reusable", "sent_at", "silent",
+        "size", "status_code", "truncated",
+    )  # fmt: skip
 
     _transport: asyncio.Transport
     """Set by `connection_made`, which the event loop calls before anything else is called."""
@@ -133,7 +103,7 @@ class ReceiverConnection(asyncio.Protocol):
         self._timer_at = 0.0
         self._is_due = False
         self._parser = httptools.HttpResponseParser(self)
-        self._unasked = False
+        self._unsolicited = False
         self._prepare(0.0, 0.0, 0)
 
     def _prepare(self, deadline: float, timeout_s: float, request_size: int) -> None:
@@ -147,16 +117,16 @@ class ReceiverConnection(asyncio.Protocol):
         self.body = bytearray()  # not a list: a receiver may send single bytes
         self.size = 0
         self.truncated = False
-        self._named = False
+        self._begin_checked = False
         self._complete = False
         self._fault: ExchangeFailure | None = None
         self._read = 0
         self._deadline = deadline
         self._timeout_s = timeout_s
         self._first_byte_deadline = min(deadline, now + self._limits.first_byte_s)
-        self._look_at = now + min(_LOOK_S, max(_FIRST_LOOK_S, (deadline - now) / 3))
+        self._check_at = now + min(_CHECK_S, max(_FIRST_CHECK_S, (deadline - now) / 3))
         self._request_size = request_size
-        self._unsettled = request_size
+        self._unacknowledged = request_size
 
     # One exchange
 
@@ -167,7 +137,7 @@ class ReceiverConnection(asyncio.Protocol):
 
         Args:
             request: head and body, exactly as they are sent.
-            deadline: monotonic seconds at which the exchange ends.
+            deadline: when the exchange ends.
             timeout_s: the configured timeout, for the message.
         """
         waiter: asyncio.Future[ExchangeFailure | None] = self._loop.create_future()
@@ -176,7 +146,7 @@ class ReceiverConnection(asyncio.Protocol):
             waiter.set_result(self._cut_off(None))
             return waiter
         self._waiter = waiter
-        due = min(self._look_at, self._first_byte_deadline)
+        due = min(self._check_at, self._first_byte_deadline)
         if self._timer is None or self._timer_at > due:
             self._arm(due)
         self._transport.write(request)
@@ -214,7 +184,7 @@ class ReceiverConnection(asyncio.Protocol):
         accepted = self.status_code is not None and self.status_code < 300
         left_s = self._deadline - monotonic()
         if accepted and left_s > 0 and self._transport.get_write_buffer_size():
-            self._arm(monotonic() + min(left_s, _SENT_LOOK_S))
+            self._arm(monotonic() + min(left_s, _SENT_CHECK_S))
         else:
             self._finish(None)
 
@@ -241,8 +211,8 @@ class ReceiverConnection(asyncio.Protocol):
             self._finish_when_sent()
             return
         if self.first_byte_at is None:
-            fault = self._look(now)
-            due = min(self._look_at, self._first_byte_deadline)
+            fault = self._check_progress(now)
+            due = min(self._check_at, self._first_byte_deadline)
         else:
             detail = f"the response was not complete within {self._timeout_s:g} s"
             fault = ExchangeFailure(ErrorClass.TIMEOUT, detail) if self._deadline <= now else None
@@ -252,24 +222,24 @@ class ReceiverConnection(asyncio.Protocol):
         else:
             self._finish(fault)
 
-    def _look(self, now: float) -> ExchangeFailure | None:
-        """Look after a request without a response; return why it is given up, if it is.
+    def _check_progress(self, now: float) -> ExchangeFailure | None:
+        """Check a request without a response; return why it is given up, if it is.
 
         If a firewall has forgotten a kept connection, no byte is acknowledged. While more and more
         bytes are, the link may be slow: the time for the response has not begun.
         """
-        if now < min(self._look_at, self._first_byte_deadline):
+        if now < min(self._check_at, self._first_byte_deadline):
             return None
-        in_transit, unsent = self._not_taken()
+        in_transit, unsent = self._outstanding_bytes()
         left = in_transit + unsent
         if self._kept and in_transit and left >= self._request_size:
             self.silent = True
             self._drop_unsent()
             return ExchangeFailure(ErrorClass.RESET, "the kept connection is dead")
-        if 0 < left < self._unsettled:
-            self._unsettled = left
+        if 0 < left < self._unacknowledged:
+            self._unacknowledged = left
             self._first_byte_deadline = min(self._deadline, now + self._limits.first_byte_s)
-        self._look_at = now + _LOOK_S
+        self._check_at = now + _CHECK_S
         if now < self._first_byte_deadline:
             return None
         waited_s = self._timeout_s if now >= self._deadline else self._limits.first_byte_s
@@ -280,7 +250,7 @@ class ReceiverConnection(asyncio.Protocol):
             detail += f"; {missing} of the request {NOT_ACKNOWLEDGED if in_transit else NOT_READ}"
         return ExchangeFailure(ErrorClass.TIMEOUT, detail)
 
-    def _not_taken(self) -> tuple[int, int]:
+    def _outstanding_bytes(self) -> tuple[int, int]:
         """Return how many bytes are sent but not acknowledged, and how many wait here."""
         in_transit, unsent = unacknowledged(self._transport.get_extra_info("socket").fileno())
         return in_transit, unsent + self._transport.get_write_buffer_size()
@@ -299,7 +269,7 @@ class ReceiverConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read a piece of a response (called by the event loop)."""
         if self._waiter is None:  # no request: later responses cannot be trusted
-            self._unasked = True
+            self._unsolicited = True
             self.abort()
             return
         is_surplus = self._complete  # while the rest of the request is sent
@@ -311,8 +281,8 @@ class ReceiverConnection(asyncio.Protocol):
             self.first_byte_at = monotonic()
         room = self._limits.read_bytes - self._read
         self._read += len(data)
-        if not self._named:
-            self._check_name(data)
+        if not self._begin_checked:
+            self._check_begin(data)
         try:
             self._parser.feed_data(data if len(data) <= room else data[:room])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -351,10 +321,10 @@ class ReceiverConnection(asyncio.Protocol):
         ends_here |= self._complete
         self._finish(None if ends_here else self._cut_off(error))
 
-    def _check_name(self, data: bytes) -> None:
+    def _check_begin(self, data: bytes) -> None:
         """Refuse a response that does not begin with ``HTTP/`` after optional blank lines."""
         begin = data.lstrip(b"\r\n")
-        self._named = bool(begin)
+        self._begin_checked = bool(begin)
         if begin and not begin.startswith(b"H"):  # llhttp checks the rest of the word
             self._fault = ExchangeFailure(
                 ErrorClass.PROTOCOL, "the response does not begin with HTTP/1.1"
@@ -387,7 +357,7 @@ class ReceiverConnection(asyncio.Protocol):
         if isinstance(error, ssl.SSLError):
             return ExchangeFailure(ErrorClass.TLS, f"TLS failed: {one_line(tls_reason(error))}")
         how = "reset" if error is not None else "closed"
-        if self._unasked:
+        if self._unsolicited:
             return ExchangeFailure(ErrorClass.PROTOCOL, "the receiver sent data before the request")
         if self.first_byte_at is None:
             where = "before any response"

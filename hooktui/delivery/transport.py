@@ -67,14 +67,14 @@ class Transport:
         self._in_flight = 0
         self.dialer = Dialer(allowed, resolver, self._limits, verified)
         self._pools: dict[Hashable, _ConnectionPool] = {}
-        self._kept = _IdleConnections()
+        self._all_idle = _IdleConnections()
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
     @property
     def idle(self) -> int:
         """The number of idle connections."""
-        return len(self._kept.by_age)
+        return len(self._all_idle.by_age)
 
     def refuse_own_listeners(self, listeners: Iterable[tuple[str, int]]) -> None:
         """Set the addresses that this server listens on, so that no hook sends to them.
@@ -129,7 +129,7 @@ class Transport:
                     return exchange
                 if connection.silent:  # those that were idle at that time are no better
                     pool.close_idle_since(connection.sent_at)
-            if self._in_flight + len(self._kept.by_age) > self._limit:
+            if self._in_flight + len(self._all_idle.by_age) > self._limit:
                 await self._make_room()
             phases = ConnectPhases()
             try:
@@ -162,10 +162,10 @@ class Transport:
 
     def close_idle(self) -> None:
         """Close all idle connections to free their files."""
-        self._kept.drop_oldest(len(self._kept.by_age))
+        self._all_idle.drop_oldest(len(self._all_idle.by_age))
 
     async def _make_room(self) -> None:
-        self._kept.drop_oldest(self._in_flight + len(self._kept.by_age) - self._limit)
+        self._all_idle.drop_oldest(self._in_flight + len(self._all_idle.by_age) - self._limit)
         await asyncio.sleep(0)  # the event loop closes aborted connections in its next turn
 
     def close(self) -> None:
@@ -178,7 +178,7 @@ class Transport:
         self._pools.clear()
 
     def _open_pool(self, pool_key: Hashable) -> _ConnectionPool:
-        pool = self._pools[pool_key] = _ConnectionPool(self._limits, self._kept)
+        pool = self._pools[pool_key] = _ConnectionPool(self._limits, self._all_idle)
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
         return pool
@@ -255,8 +255,8 @@ class _IdleConnections:
 class _ConnectionPool:
     """The connections of one hook; the most recently used one is reused first.
 
-    As many are kept idle as were in flight at once in the last seconds: a hook with 256 slots would
-    else open every fourth connection again, with TLS at twice the memory.
+    As many are kept idle as were in flight at once in the last seconds: otherwise a hook with 256
+    slots would open every fourth connection again, with TLS at twice the memory.
     """
 
     __slots__ = ("_all_idle", "_limits", "_peak", "_previous_peak", "_retired", "idle", "in_flight")
@@ -277,7 +277,7 @@ class _ConnectionPool:
 
     def take(self, origin: tuple[str, str, int, bool]) -> ReceiverConnection | None:
         while self.idle:
-            connection = self._leaves(self.idle.pop())
+            connection = self._remove(self.idle.pop())
             if connection.origin == origin and not connection.closed:
                 return connection
             connection.close()  # the hook's URL has changed
@@ -297,16 +297,16 @@ class _ConnectionPool:
 
     def drop(self, connection: ReceiverConnection) -> None:
         if connection in self.idle:
-            self.idle.remove(self._leaves(connection))
+            self.idle.remove(self._remove(connection))
 
     def close_idle_since(self, before: float) -> None:
         while self.idle and self.idle[0].idle_since < before:
-            self._leaves(self.idle.pop(0)).close()
+            self._remove(self.idle.pop(0)).close()
 
     def retire(self) -> None:
         self._retired = True
         while self.idle:
-            self._leaves(self.idle.pop()).close()
+            self._remove(self.idle.pop()).close()
 
     def _is_full(self, connection: ReceiverConnection) -> bool:
         if len(self.idle) >= max(self._limits.idle_connections, self._peak, self._previous_peak):
@@ -316,7 +316,7 @@ class _ConnectionPool:
     def _is_old(self, connection: ReceiverConnection) -> bool:
         return connection.finished_at - connection.opened_at >= self._limits.age_s
 
-    def _leaves(self, connection: ReceiverConnection) -> ReceiverConnection:
+    def _remove(self, connection: ReceiverConnection) -> ReceiverConnection:
         self._all_idle.tls -= connection.is_tls
         del self._all_idle.by_age[connection]
         return connection
@@ -345,7 +345,6 @@ def _ended_idle(connection: ReceiverConnection, fault: ExchangeFailure | None) -
 
 def _not_dialled(fault: ExchangeFailure, started: float, phases: ConnectPhases) -> Exchange:
     return Exchange(
-        status_code=None,
         error=fault.error,
         error_detail=fault.detail,
         dns_ms=phases.dns_ms,

@@ -205,7 +205,7 @@ async def test_a_408_on_a_new_connection_or_one_that_stays_open_is_a_response(cl
 async def test_a_kept_connection_that_the_network_forgot_is_replaced(
     client, receivers, authority, monkeypatch, scheme
 ):
-    monkeypatch.setattr("hooktui.delivery.connection._LOOK_S", 0.2)
+    monkeypatch.setattr("hooktui.delivery.connection._CHECK_S", 0.2)
     writers, last = [], 0
 
     async def behaviour(reader, writer):
@@ -252,7 +252,7 @@ async def test_the_response_has_its_time_from_the_end_of_the_request(
         return 0, 10_000 - looks
 
     monkeypatch.setattr("hooktui.delivery.connection.unacknowledged", fewer_each_time)
-    monkeypatch.setattr("hooktui.delivery.connection._LOOK_S", 0.05)
+    monkeypatch.setattr("hooktui.delivery.connection._CHECK_S", 0.05)
 
     async def answer_late(reader, writer):
         await read_request(reader)
