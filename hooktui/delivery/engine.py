@@ -463,9 +463,11 @@ class Engine:
         started_at_ms = self._clock()
         began_s = monotonic()
         queue = self._queues.queue(claim.hook)
-        alone = queue is None or queue.began(began_s)
+        if queue is not None:
+            queue.began(began_s)
+        may_lower = queue is not None and queue.may_lower
         try:
-            result = await self._sender.attempt(hook, claim, started_at_ms, alone=alone)
+            result = await self._sender.attempt(hook, claim, started_at_ms, may_lower=may_lower)
         except asyncio.CancelledError:
             result = self._sender.interrupted(claim, started_at_ms, "cut off by a stop")
         except MachineShort as missing:
@@ -543,6 +545,7 @@ class Engine:
         ]
         delivered = len(results) - len(others)
         self._held.difference_update([r.claim.delivery for r in results])
+        # Bodies of pings are not counted when they are claimed.
         self._count_bodies(
             -sum([len(r.claim.body) for r in results if r.claim.trigger is not Trigger.PING])
         )

@@ -163,14 +163,17 @@ class HookQueue:
             self.limit.cap = cap
             self.slots = self.limit.limit
 
-    def began(self, now_s: float) -> bool:
-        """Note that an attempt began; return whether no lower limit could help its receiver."""
-        if self.cap is None:
-            return True
-        if self.limit is None:
-            self.limit = AdaptiveLimit(self.cap, since_s=now_s)
-        self.limit.began(now_s, self.in_flight - self.starting)
-        return self.slots == 1
+    @property
+    def may_lower(self) -> bool:
+        """Whether its limit can be lowered: it is adaptive, and more than 1."""
+        return self.cap is not None and self.slots > 1
+
+    def began(self, now_s: float) -> None:
+        """Note that an attempt began."""
+        if self.cap is not None:
+            if self.limit is None:
+                self.limit = AdaptiveLimit(self.cap, since_s=now_s)
+            self.limit.began(now_s, self.in_flight - self.starting)
 
     def observe(self, observed: Observation, now_ms: int, *, may_grow: bool = True) -> bool:
         """Adapt the limit to an attempt; return whether it was cut, or the hook is closed."""

@@ -75,12 +75,12 @@ class Sender:
         claim: ClaimedDelivery,
         started_at_ms: int,
         *,
-        alone: bool = True,
+        may_lower: bool = False,
     ) -> AttemptResult:
         """Send a claimed delivery to its hook, and decide on a retry.
 
-        ``hook`` is None if it was deleted. ``alone``: no lower limit could help, as the hook's is
-        1, or fixed.
+        ``hook`` is None if it was deleted. ``may_lower``: the hook's limit can be lowered, so an
+        overload does not concern its breaker.
 
         Raises:
             MachineShort: this machine lacks a resource for it; nothing was sent.
@@ -117,7 +117,7 @@ class Sender:
             failpoints.hit("after_send_before_record")
             if redaction.may_echo(exchange, fixed.own_secrets):
                 exchange = await _masked(exchange, fixed.own_secrets, hook)
-            return self._decided(hook, claim, exchange, secrets, started_at_ms, alone=alone)
+            return self._decided(hook, claim, exchange, secrets, started_at_ms, may_lower=may_lower)
         except MachineShort:
             raise
         except Exception as error:
@@ -136,7 +136,7 @@ class Sender:
         secrets: Sequence[LiveSecret],
         started_at_ms: int,
         *,
-        alone: bool,
+        may_lower: bool,
     ) -> AttemptResult:
         """Return the result of an exchange, with the decision on a retry."""
         retry_after_s = None
@@ -157,7 +157,7 @@ class Sender:
             finished_at_ms=max(self._clock(), started_at_ms),
             retry_after_s=retry_after_s,
             secret_ids=tuple([secret.id for secret in secrets]),
-            concerns_breaker=alone or exchange.error is None or not shows_overload(exchange),
+            concerns_breaker=not (may_lower and exchange.error and shows_overload(exchange)),
             url=hook.settings.url,
         )
 
