@@ -37,11 +37,13 @@ DEFAULT_MAX_LIMIT = 256
 _MIN_RESPONSES = 8
 """A window with fewer responses shows nothing."""
 _LONGEST_WINDOW_S = 10.0
+"""A window ends after this time, even with too few responses."""
 _MAX_LATENCIES = 1_000
 """Response times of a window that are kept: a receiver may cause 90,000 in ten seconds."""
 _SATURATED = 0.8
 """The limit grows only if deliveries waited for a slot at this share of the responses."""
 _CUT = 0.95
+"""The end of an overload lowers the limit further, to this share of it."""
 _AFTER_STEP = 0.8
 """An overload by a step lowers the limit to this share of that before the step."""
 _MORE_THAN_TAKEN = 1.1
@@ -68,7 +70,10 @@ _MAX_LEFT_OUT = 3
 """Late windows in a row that are left out: a loop that is always late must not stop the growth."""
 _SLOWER_BY_S, _STEP_SLOWER_BY_S = 0.003, 0.01
 """Smaller increases of the median, in probing and after a step, are noise of this machine."""
+_TOO_SLOW, _LOWERED_TO = 2, 0.75
+"""If the median is this multiple of the least one, this share of the limit is tried."""
 _FLOOR_BY_LATENCY = 2
+"""A limit is not lowered below this because responses are slow."""
 _TRIAL_OVERLOADS = 5
 """A trial ends when its share predicts this many overloads."""
 _NONE_OF_EXPECTED = 3
@@ -77,14 +82,16 @@ _HELD_SHARE = 0.03
 """The limit does not grow in the trial of a larger share. All hooks and servers that overload a
 receiver cut their limits; if they grow at once, it is overloaded again, and each tolerates that."""
 _MIN_TOLERATED, _MAX_TOLERATED = 0.001, 0.2
+"""Bounds of a tolerated share: a smaller one counts as none, a larger one is not tolerated."""
 _MAX_TOLERATED_AT_ONE = 0.45
-"""The same for a share that comes with one attempt at a time, which no limit can lower: that of a
-receiver of which one in three servers is down."""
+"""The upper bound if a share comes with one attempt at a time, so that no limit can lower it. The
+receiver may have three servers of which one is down."""
 _LARGE_TRIAL_OVERLOADS, _LARGE_SAME = 20, 0.75
 """A trial of such a share ends later, and at least this part of it must come again."""
 _RETRIED = 1.2
 """A share that is tolerated may be measured as this multiple of it."""
 _UNUSED_S = 60.0
+"""A limit of which less than half was used for this long is halved."""
 _IDLE_S = 0.1
 """A shorter time without attempts may be that of a claim: the window continues."""
 _TOGETHER_S = 0.001
@@ -117,12 +124,12 @@ class _Window:
         started_s: only responses to attempts begun after it count.
         responses: all of them; ``overloads`` and ``saturated`` are parts.
         overloads: responses that show an overload.
-        saturated: responses that left deliveries that wait for a slot.
+        saturated: responses after which deliveries still waited for a slot.
         peak: most attempts in flight.
         late: responses that the event loop of this server delayed.
         latencies: response times in seconds of those that kept up.
         measured_from_s: one median response time after the start.
-        completions: responses after that, for the throughput.
+        completions: successes after that, for the throughput.
     """
 
     started_s: float
@@ -222,7 +229,7 @@ class AdaptiveLimit:
         since_s: attempts that began before it do not count: they were sent to another URL.
 
     Attributes:
-        rate: the rate, if the receiver responds 429.
+        rate: the rate, if the receiver responds with 429.
         tolerated: the share of overload responses that come at any limit.
         tolerated_cause: these responses, such as ``503``; empty if they differ.
         cuts: the number of cuts.
@@ -293,7 +300,10 @@ class AdaptiveLimit:
     def count_with_last(self, began_s: float, now_s: float, latency_s: float) -> bool:
         """Count a success that came just after an observation, as late and as saturated as that.
 
-        Return False if it must be passed to `ended` instead. The times are as in an `Observation`.
+        Times are as in an `Observation`.
+
+        Returns:
+            Whether it was counted; if not, it must be passed to `ended`.
         """
         window = self._window
         if (
@@ -305,22 +315,21 @@ class AdaptiveLimit:
             or self._trial is not None
         ):
             return False
-        if began_s < window.started_s:  # then it says nothing about the window's limit
-            median_s = self._median_s
-            if median_s is None or (
-                window.measured_from_s is None and now_s - window.started_s >= median_s
-            ):
-                return False
-            self._came_s = now_s
-            self._joined += 1
-            return True
+        counts = began_s >= window.started_s  # else it shows nothing about the window's limit
+        median_s = self._median_s
+        if not counts and (
+            median_s is None
+            or (window.measured_from_s is None and now_s - window.started_s >= median_s)
+        ):
+            return False
         self._came_s = now_s
         self._joined += 1
-        window.responses += 1
-        window.saturated += self._last_saturated
-        window.late += self._last_late
-        if len(window.latencies) < _MAX_LATENCIES:
-            window.latencies.append(latency_s)
+        if counts:
+            window.responses += 1
+            window.saturated += self._last_saturated
+            window.late += self._last_late
+            if len(window.latencies) < _MAX_LATENCIES:
+                window.latencies.append(latency_s)
         return True
 
     def ended(self, observed: Observation, *, in_flight: int, saturated: bool) -> None:
@@ -387,7 +396,7 @@ class AdaptiveLimit:
     # Overload
 
     def _too_many(self, window: _Window) -> bool:
-        """Return whether the overloads of a window exceed the tolerated share."""
+        """Return whether a window has more overloads than the tolerated share predicts."""
         share = self.tolerated if self._trial is None else max(self.tolerated, self._trial.share)
         expected = share * window.responses
         slack = 3 * math.sqrt(expected) + 2 if share else 0.0
@@ -559,7 +568,7 @@ class AdaptiveLimit:
                 return
         if self._may_be_too_high(now_s, measure):
             self._before_lowering = measure
-            self._limit = max(float(_FLOOR_BY_LATENCY), self._limit * 0.75)
+            self._limit = max(float(_FLOOR_BY_LATENCY), self._limit * _LOWERED_TO)
             self._cut_s = now_s
         elif self._phase is _Phase.REGROWING:
             self._probe_from(now_s + _PROBE_EVERY_S)
@@ -618,7 +627,7 @@ class AdaptiveLimit:
             and not measure.is_late
             and now_s >= self._next_step_s
             and self._limit > _FLOOR_BY_LATENCY
-            and measure.median_s > 2 * self._least_medians.least(now_s) + _SLOWER_BY_S
+            and measure.median_s > _TOO_SLOW * self._least_medians.least(now_s) + _SLOWER_BY_S
         )
 
     def _assess_lowering(self, now_s: float, before: _Measure, now: _Measure) -> None:
