@@ -76,7 +76,7 @@ class HookQueue:
         due_ms: when its next pending delivery is due, if known.
         claiming: whether a claim is in progress.
         rate_per_s: its own rate, if it has one.
-        bucket: limits its rate: to its own, or to a lower one that its receiver's 429 ask for.
+        bucket: limits its rate: to its own, or to a lower one after 429 responses.
         alarms_ms: when time alone may make it ready, the next one last.
         open_until_ms: set while its breaker is open; from then on one delivery at a time may
             start, as the probe.
@@ -88,7 +88,7 @@ class HookQueue:
         receiver: what ``limit`` was found for.
         history: of the adaptive limit, once it changed.
         cut_logged_s: when a cut of the limit was last logged (monotonic).
-        closed_until_ms: no delivery starts before it, because the receiver responded 429.
+        closed_until_ms: no delivery starts before it, because the receiver responded with 429.
         kept: slots kept free for a replay that waited for long: 0 or 1.
         replay_waited_ms: when a replay last wanted more slots than it may have.
         ready_queue: the ready queues that contain it, in ``group``.
@@ -259,7 +259,7 @@ class HookQueue:
     def was_closed(self, now_ms: int) -> bool:
         """Return whether a slot was taken before the hook was closed.
 
-        It was disabled meanwhile, its breaker opened, or a 429 or a cut of the limit came.
+        It was disabled meanwhile, its breaker opened, a 429 came, or its limit was cut.
         """
         if not self.active or (self.in_flight > self.slots and self.limit is not None):
             return True

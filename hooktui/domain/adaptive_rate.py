@@ -1,18 +1,19 @@
-"""The adaptive rate of a hook: how many deliveries a second a receiver that responds 429 gets.
+"""The adaptive rate of a hook: deliveries a second to a receiver that responds with 429.
 
-There is no rate until the first 429. Then the rate is what the receiver took in the last ten
-seconds. It grows every ten seconds, faster the longer no 429 comes, and shrinks by a tenth at each
-further 429. All times are arguments, in seconds of a monotonic clock.
+A 429 response is called a *refusal* here. There is no rate until the first one. Then the rate is
+what the receiver accepted in the last ten seconds. It grows every ten seconds, faster the longer no
+refusal comes, and shrinks by a tenth at each further one. All times are arguments, in seconds of a
+monotonic clock.
 
-What the receiver took says little if it was offered little: a hook that was idle, or ten attempts
-at once at a receiver that spaces its requests and takes one of them. Such a rate doubles every
-second, and the next 429 undoes the last doubling. So does a rate that has fallen far.
+That first rate is too low if few deliveries were offered: the hook was idle, or the receiver spaces
+its requests and accepts one of ten that come at once. Such a rate doubles every second until the
+next refusal, which undoes the last doubling. A rate that has fallen far doubles as well.
 
-Some 429 come at any rate: one server behind a load balancer refuses everything, or some events
-always get one. If the rate was lowered many times and more come, a *trial* begins. It measures
-their share, lowers the rate much further and measures again. A receiver with a limit refuses
-nothing then. If the share is the same, it is tolerated, and the rate doubles again. Decision 0109
-has the reasons and what a simulation showed.
+Some refusals come at any rate: one server behind a load balancer refuses everything, or some events
+are always refused. If the rate was lowered many times and more refusals come, a *trial* begins. It
+measures their share, lowers the rate much further and measures again. A receiver with a limit
+refuses nothing then. If the share is the same, it is tolerated, and the rate doubles again.
+Decision 0109 has the reasons and the results of a simulation.
 """
 
 from __future__ import annotations
@@ -37,33 +38,33 @@ _LONGEST_WAIT_S, _MIN_WAIT_S = 60.0, 0.2
 
 _LOWERED_BEFORE_TRIAL = 8
 """How often the rate is lowered without growth before a trial. All senders that share a limit lower
-their rates meanwhile: fewer times, and one of them takes the refusals of the others for its own."""
+their rates meanwhile; after fewer times, one of them would take their refusals for its own."""
 _TRIAL_REFUSALS = 5
-"""A share is known from this many 429, or from the responses that let expect them."""
+"""A share is known once this many refusals came, or were expected at the lower rate."""
 _NONE_OF_EXPECTED = 3
-"""No 429 where this many were expected shows that the share has fallen."""
+"""No refusal where this many were expected shows that the share has fallen."""
 _LONGEST_CLEAN_S = 60.0
-"""A trial ends after this time without 429, however many were expected."""
+"""A trial ends after this time without a refusal, however many were expected."""
 _TRIAL_RATE = 0.3
 """The lower rate of a trial, of what was accepted a second at the higher one."""
 _MIN_TOLERATED, _MAX_TOLERATED = 0.0001, 0.1
 _TOO_MANY = 1.5
-"""429 exceed the tolerated share from this multiple of it: it was measured with about ten."""
+"""More than this multiple of the tolerated share exceeds it: about ten refusals measured it."""
 _FOLLOWED_REFUSALS = 50
-"""The tolerated share follows downward each time this many 429 were expected."""
+"""The tolerated share is lowered, if it has fallen, each time this many refusals were expected."""
 
 
 @dataclass(slots=True)
 class _Trial:
-    """A comparison of the share of 429 at two rates.
+    """A comparison of the share of refusals at two rates.
 
     Attributes:
         before: the share before the trial.
         share: the share at the higher rate; None while it is being measured.
         per_s: what was accepted a second at the higher rate.
-        responses: those at the present rate; ``refused`` of them were 429.
+        responses: those at the present rate; ``refused`` of them were refusals.
         refused: see ``responses``.
-        since_refused: the responses after the last 429.
+        since_refused: the responses after the last refusal.
     """
 
     before: float
@@ -81,7 +82,7 @@ class _Trial:
 
     @property
     def has_too_many(self) -> bool:
-        """Whether the share of 429 is too large to be tolerated, or grew at the lower rate."""
+        """Whether the share of refusals is too large to tolerate, or grew at the lower rate."""
         most = _MAX_TOLERATED * self.responses
         if self.refused > most + 2 * math.sqrt(most) + 1:
             return True
@@ -97,12 +98,12 @@ class _Trial:
 
 
 class AdaptiveRate:
-    """The rate that a receiver's 429 responses allow.
+    """The rate that a receiver's refusals allow.
 
     Attributes:
-        per_s: deliveries a second; None while the receiver never responded 429.
+        per_s: deliveries a second; None until the receiver refused one.
         closed_until_s: nothing starts before it.
-        tolerated: the share of 429 responses that come at any rate.
+        tolerated: the share of refusals that come at any rate.
     """
 
     __slots__ = (
@@ -132,7 +133,7 @@ class AdaptiveRate:
             self._first_start_s = now_s
 
     def accepted(self, now_s: float, count: int) -> None:
-        """Note responses that were not 429."""
+        """Note responses that are not refusals."""
         self._accepted.add(now_s, count)
         self._count(count, 0)
         if self.per_s is None or self._lowers:
@@ -146,9 +147,9 @@ class AdaptiveRate:
     def refused(
         self, now_s: float, began_s: float, median_s: float, retry_after_s: float | None
     ) -> None:
-        """Note a 429: nothing starts for two response times, then at a lower rate.
+        """Note a refusal: nothing starts for two response times, then at a lower rate.
 
-        A tolerated one changes nothing, but its ``Retry-After`` is obeyed.
+        A tolerated refusal changes nothing, but its ``Retry-After`` is obeyed.
 
         Args:
             now_s: the time of the response.
@@ -222,10 +223,10 @@ class AdaptiveRate:
     def _close_until(self, until_s: float) -> None:
         self.closed_until_s = max(self.closed_until_s, until_s)
 
-    # 429 at any rate
+    # Refusals at any rate
 
     def _count(self, accepted: int, refused: int) -> None:
-        """Count responses since the last change, and let the tolerated share follow downward."""
+        """Count responses since the last change; lower the tolerated share if it has fallen."""
         self._responses += accepted + refused
         self._refused += refused
         if not self.tolerated or self.tolerated * self._responses < _FOLLOWED_REFUSALS:
@@ -238,7 +239,7 @@ class AdaptiveRate:
         self._responses = self._refused = 0
 
     def _is_lowered_in_trial(self, now_s: float, trial: _Trial) -> bool:
-        """Count a 429 of a trial; return whether a lower rate follows."""
+        """Count a refusal of a trial; return whether a lower rate follows."""
         self._grows_at_s = now_s + _MEMORY_S
         trial.add(0, 1)
         if trial.has_too_many:
@@ -276,7 +277,7 @@ class AdaptiveRate:
 
 
 def _exceeds(refused: int, responses: int, share: float) -> bool:
-    """Return whether more 429 came than a share lets expect."""
+    """Return whether more refusals came than a share predicts."""
     if not share:
         return refused > 0
     expected = share * responses

@@ -51,7 +51,7 @@ class HookStats:
 class LimitKind(StrEnum):
     """What limits the pace of a hook whose ``max_in_flight`` is auto.
 
-    ``overload``: the receiver showed that it was overloaded. ``rate``: it responded 429.
+    ``overload``: the receiver showed that it was overloaded. ``rate``: it responded with 429.
     ``tolerated``: nothing, although a share of the responses shows an overload or is 429 at any
     pace.
     """
