@@ -26,13 +26,13 @@ from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.domain.wire.server import DatabaseInfo, Disk, RetentionDays, ServerInfo
 from hooktui.slices import end_tasks
 from hooktui.store import feed
-from hooktui.store.changes.alert_look import (
+from hooktui.store.changes.alert_check import (
     AT_ONCE,
+    CHECK_EVERY_S,
     EXPIRING_EVERY,
-    LOOK_EVERY_S,
-    AlertLook,
+    AlertCheck,
 )
-from hooktui.store.changes.alerts import act_on_look
+from hooktui.store.changes.alerts import apply_alert_check
 from hooktui.store.changes.causes import write_causes
 from hooktui.store.changes.deliveries import cancel_waiting
 from hooktui.store.changes.replays import cancel_waiting_of
@@ -65,7 +65,7 @@ from hooktui.store.planning.retention import (
     paced,
 )
 from hooktui.store.queries import engine
-from hooktui.store.queries.alert_look import expiring, look
+from hooktui.store.queries.alert_check import check_input, expiring
 from hooktui.store.queries.replays import unfinished_cancels
 from hooktui.store.tx import Tx
 from hooktui.store.vault import Vault
@@ -129,8 +129,8 @@ class Store(ABC):
         self.token = secrets.randbits(62)
         self.keep = keep
         self._live = LiveHooks()
-        self._alert_look = AlertLook(self._live, rules)
-        self._looks = 0
+        self._alert_check = AlertCheck(self._live, rules)
+        self._checks = 0
         self.vault = vault
         self._feed_end = feed.Position(1, 0)
         self._changed = asyncio.Event()
@@ -422,25 +422,25 @@ class Store(ABC):
 
     # Alerts
 
-    async def look_at_alerts(self) -> None:
+    async def check_alerts(self) -> None:
         """Open, end and announce the alerts that depend on time."""
         now, kept_days = self.clock(), self.keep.days
-        seen = await self.own_read(look, now, self._alert_look.accounts())
+        seen = await self.own_read(check_input, now, self._alert_check.accounts())
         expiring_groups = None
         if not kept_days:
             expiring_groups = []
-        elif self._looks % EXPIRING_EVERY == 0:
+        elif self._checks % EXPIRING_EVERY == 0:
             # Read last, so that nothing counts both as deleted and as about to be.
             kept_ms = round(kept_days * DAY_MS) - EXPIRES_WITHIN_MS
             expiring_groups = await self.own_read(expiring, now - max(kept_ms, 0))
-        self._looks += 1
-        result = self._alert_look.decide(seen, self.disk_space(), expiring_groups, now)
+        self._checks += 1
+        result = self._alert_check.decide(seen, self.disk_space(), expiring_groups, now)
         for part in result.parts(AT_ONCE):
-            await self.write(act_on_look, part)
+            await self.write(apply_alert_check, part)
 
-    async def keep_looking(self) -> None:
-        """Look at alerts every `LOOK_EVERY_S`, until it is cancelled."""
-        await repeat("looking at the alerts", self.look_at_alerts, LOOK_EVERY_S, LOOK_EVERY_S)
+    async def keep_checking_alerts(self) -> None:
+        """Check alerts every `CHECK_EVERY_S`, until it is cancelled."""
+        await repeat("checking the alerts", self.check_alerts, CHECK_EVERY_S, CHECK_EVERY_S)
 
     def disk_space(self) -> Disk | None:
         """Return the space that events have; None: the database is on another machine."""

@@ -72,9 +72,9 @@ async def types(opened: Opened) -> list[str]:
     return [kind.removeprefix("hooktui.") for kind, _ in await announced(opened)]
 
 
-async def look(opened: Opened, times: int = 1) -> None:
+async def check_alerts(opened: Opened, times: int = 1) -> None:
     for _ in range(times):
-        await opened.store.look_at_alerts()
+        await opened.store.check_alerts()
 
 
 async def deliver_all(opened: Opened) -> None:

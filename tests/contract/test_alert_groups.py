@@ -16,13 +16,13 @@ from tests.contract.alert_steps import (
     announced,
     answer,
     change_group,
+    check_alerts,
     dead_letters,
     deliver_all,
     edit,
     fail,
     failing_hook,
     give_up,
-    look,
     shown_group,
     types,
 )
@@ -61,7 +61,7 @@ async def test_a_superseded_delivery_opens_nothing(opened: Opened) -> None:
     (of_group,) = await alerts(opened, type=AlertType.GAVE_UP)
     assert of_group.state == "open"
     await opened.store.write(changes.resend, ADA, None, first.delivery)
-    await look(opened)
+    await check_alerts(opened)
     (of_group,) = await alerts(opened, type=AlertType.GAVE_UP)
     assert (of_group.state, of_group.resolution) == ("resolved", "cleared")
 
@@ -70,21 +70,21 @@ async def test_a_group_that_was_delivered_is_cleared(opened: Opened) -> None:
     await alert_hook(opened)
     hook = await make_hook(opened.store)
     await dead_letters(opened, hook, [404])
-    await look(opened)
+    await check_alerts(opened)
     assert await types(opened) == ["delivery.gave_up"]
     dead = (await deliveries(opened.store, hook=HookId(hook.id)))[0]
     opened.clock.advance(10)
     await opened.store.write(changes.resend, ADA, None, DeliveryId(decode("dlv", dead.id)))
     (claim,) = await opened.store.claim(HookId(hook.id), 1)
     await opened.store.record([result_of(claim, opened.clock, 200)])
-    await look(opened)
+    await check_alerts(opened)
     assert await types(opened) == ["delivery.gave_up", "delivery.cleared"]
     (alert,) = await alerts(opened)
     assert (alert.state, alert.resolution) == ("resolved", "delivered")
 
 
 async def test_a_group_that_was_given_up_is_cleared_at_once(opened: Opened) -> None:
-    # Red when the look decides: any later success of the hook would make it "delivered".
+    # Red when the check decides: any later success of the hook would make it "delivered".
     await alert_hook(opened)
     hook = await make_hook(opened.store, name="n")
     await dead_letters(opened, hook, [404, 404, 400])
@@ -125,15 +125,15 @@ async def test_groups_of_a_disabled_hook_that_were_given_up_are_cleared(opened: 
     assert ended == {"held": "cleared", "skipped": "cleared"}
 
 
-async def test_growth_is_announced_by_the_look(opened: Opened) -> None:
+async def test_growth_is_announced_by_the_check(opened: Opened) -> None:
     await alert_hook(opened)
     hook = await make_hook(opened.store)
     await dead_letters(opened, hook, [404] * 10)
-    await look(opened)
+    await check_alerts(opened)
     assert len(await announced(opened)) == 1
     opened.clock.advance(QUIET)
     await deliver_all(opened)
-    await look(opened, times=2)
+    await check_alerts(opened, times=2)
     assert [body["alert"]["count"] for _, body in await announced(opened)] == [1, 10]
 
 
@@ -180,7 +180,7 @@ async def test_the_alert_of_an_acknowledged_group_has_its_count_and_words(opened
     }  # fmt: skip
     await alert_hook(opened)
     opened.clock.advance(61)
-    await look(opened)
+    await check_alerts(opened)
     bodies = [body for _, body in await announced(opened)]
     assert {body["summary"].removeprefix(about) for body in bodies} == {
         "2 deliveries retrying, http_5xx", "1 held delivery", "3 skipped events",
@@ -212,9 +212,9 @@ async def test_groups_of_a_disabled_hook(opened: Opened) -> None:
     await change_group(opened, changes.acknowledge_group, hook, "skipped")
     skipped = await shown_group(opened, hook, "skipped")
     assert (skipped.count, skipped.example, skipped.gave_up) == (3, None, 0)
-    await look(opened)
+    await check_alerts(opened)
     assert {alert.state for alert in await alerts(opened)} == {"acknowledged"}
     await edit(opened, hook, active=True)
-    await look(opened)
+    await check_alerts(opened)
     states = {alert.cause: alert.state for alert in await alerts(opened)}
     assert states == {"held": "resolved", "skipped": "acknowledged"}

@@ -58,7 +58,7 @@ class History:
         self.opened.clock.advance(self.random.choice([1, 20, 70, 400, 700]))
 
     async def look(self) -> None:
-        await self.opened.store.look_at_alerts()
+        await self.opened.store.check_alerts()
 
     async def edit(self) -> None:
         hook = self.random.choice(self.hooks)

@@ -18,7 +18,7 @@ from hooktui.domain.ids import AccountId, HookId, decode
 from hooktui.domain.wire.alerts import Alert
 from hooktui.domain.wire.server import Disk, RetentionDays
 from hooktui.store import changes, queries
-from hooktui.store.queries import alert_look
+from hooktui.store.queries import alert_check
 from hooktui.store.queries import alerts as alert_queries
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.tables import ALERT, EVENT
@@ -28,12 +28,12 @@ from tests.contract.alert_steps import (
     alerts,
     announced,
     answer,
+    check_alerts,
     dead_letters,
     edit,
     fail,
     failing_hook,
     give_up,
-    look,
     types,
 )
 from tests.support.stores import (
@@ -151,12 +151,12 @@ async def test_alerts_end_when_nothing_is_measured_any_more(
     with monkeypatch.context() as low:
         low.setattr(opened.store, "disk_space", lambda: Disk(free=1, total=100, reserve=50))
         opened.clock.advance(28 * 86_400)
-        await opened.store.look_at_alerts()
+        await opened.store.check_alerts()
     kinds = ("disk.low", "undelivered.expiring")
     assert {one.type for one in await alerts(opened)} >= set(kinds)
     monkeypatch.setattr(opened.store, "disk_space", lambda: None)
     monkeypatch.setattr(opened.store, "keep", RetentionDays(days=0, bodies_days=7))
-    await opened.store.look_at_alerts()
+    await opened.store.check_alerts()
     ended = [one for one in await alerts(opened) if one.type in kinds]
     assert [(one.state, one.resolution) for one in ended] == [("resolved", "cleared")] * 2
 
@@ -170,8 +170,8 @@ async def test_very_many_alert_hooks_and_accounts_are_not_named_one_by_one(
     path = await opened.store.read(alert_queries.alert_path, None, [HookId(n) for n in many])
     assert [hook.hook for hook in path.hooks] == [ops.id]
     at = opened.clock.ms
-    few = await opened.store.read(alert_look.look, at, [DEFAULT])
-    assert few == await opened.store.read(alert_look.look, at, [AccountId(n) for n in many])
+    few = await opened.store.read(alert_check.check_input, at, [DEFAULT])
+    assert few == await opened.store.read(alert_check.check_input, at, [AccountId(n) for n in many])
 
 
 async def test_a_flapping_hook_is_announced_once_in_ten_minutes(opened: Opened) -> None:
@@ -185,9 +185,9 @@ async def test_a_flapping_hook_is_announced_once_in_ten_minutes(opened: Opened) 
     (alert,) = await alerts(opened)
     assert alert.state == "open"
     opened.clock.advance(QUIET)
-    await look(opened)
+    await check_alerts(opened)
     assert await types(opened) == ["hook.failing", "hook.recovered", "hook.failing"]
-    await look(opened)
+    await check_alerts(opened)
     assert [kind for kind in await types(opened) if kind.startswith("hook.")] == [
         "hook.failing", "hook.recovered", "hook.failing",
     ]  # fmt: skip
@@ -259,7 +259,7 @@ async def test_a_storm_of_410_opens_one_alert(opened: Opened) -> None:
     for start in (0, 2, 4):
         some = claims[start : start + 2]
         await opened.store.record([result_of(claim, opened.clock, 410) for claim in some])
-    await look(opened)
+    await check_alerts(opened)
     assert [alert.type for alert in await alerts(opened)] == ["hook.disabled"]
 
 
@@ -312,7 +312,7 @@ async def test_without_a_subscriber_there_is_no_event(opened: Opened) -> None:
     (alert,) = await alerts(opened)
     assert (alert.state, alert.hooks_notified, alert.announced_at) == ("resolved", 0, None)
     await alert_hook(opened)
-    await look(opened)
+    await check_alerts(opened)
     assert await announced(opened) == []
 
 
@@ -325,9 +325,9 @@ async def test_an_end_without_its_opening_is_not_announced(opened: Opened) -> No
 
 async def test_an_open_alert_is_announced_to_a_hook_that_subscribes_later(opened: Opened) -> None:
     hook = await failing_hook(opened)
-    await look(opened)
+    await check_alerts(opened)
     await alert_hook(opened)
-    await look(opened, times=2)
+    await check_alerts(opened, times=2)
     await answer(opened, hook, [200])
     assert await types(opened) == ["hook.failing", "hook.recovered"]
 
@@ -357,7 +357,7 @@ async def test_two_alert_hooks_that_both_fail_do_not_feed_each_other(opened: Ope
                 failed = result_of(claim, opened.clock, 500, schedule_s=())
                 await opened.store.record([failed])
         opened.clock.advance(30)
-        await look(opened)
+        await check_alerts(opened)
     kinds = {alert.type for alert in await alerts(opened)} - {"queue.behind"}
     assert kinds == {"hook.failing"}
     assert (await types(opened)).count("hook.failing") <= 3
@@ -381,10 +381,10 @@ async def test_many_hooks_that_fail_at_once_are_announced_in_turn(opened: Opened
         opened.clock.advance(21)
     assert [alert.state for alert in await alerts(opened)] == ["open"] * 30
     assert len(await announced(opened)) == 20
-    await look(opened)
+    await check_alerts(opened)
     assert len(await announced(opened)) == 20
     opened.clock.advance(61)
-    await look(opened)
+    await check_alerts(opened)
     assert len(await announced(opened)) == 30
 
 
@@ -402,10 +402,10 @@ async def test_the_limit_of_a_minute_ignores_what_a_clock_that_was_set_back_left
     assert len(await announced(opened)) == 20
     opened.clock.advance(-5)
     await opened.store.record(results[20:])
-    await look(opened)
+    await check_alerts(opened)
     assert (len(await alerts(opened)), len(await announced(opened))) == (21, 20)
     opened.clock.advance(-3 * 3600)
-    await look(opened)
+    await check_alerts(opened)
     assert len(await announced(opened)) == 21
 
 
@@ -424,11 +424,11 @@ async def test_many_hooks_that_fail_at_once_open_an_alert_each(opened: Opened, c
         await opened.store.record([result_of(claim, opened.clock, 500) for claim in some])
         opened.clock.advance(31)
     assert await count_events(opened, ALERT.c.state == "open") == (count, 20)
-    await look(opened)
+    await check_alerts(opened)
     assert await count_events(opened) == (count, 20)
     for minute in (2, 3):
         opened.clock.advance(61)
-        await look(opened)
+        await check_alerts(opened)
         assert await count_events(opened) == (count, 20 * minute)
     told = [body["alert"]["key"] for _, body in await announced(opened)]
     assert len(set(told)) == len(told)
@@ -452,16 +452,16 @@ async def test_acknowledging_and_snoozing(opened: Opened) -> None:
     assert (seen.state, seen.changed_by) == ("acknowledged", "bob")
     await opened.store.write(changes.pause, ADA)  # so that the queue is not behind
     opened.clock.advance(QUIET)
-    await look(opened)
+    await check_alerts(opened)
     assert await types(opened) == ["hook.failing"]
     seen = await opened.store.write(changes.snooze_alert, BOB, DEFAULT, number, 90)
     assert seen.state == "snoozed"
     assert seen.snoozed_until is not None
     opened.clock.advance(89)
-    await look(opened)
+    await check_alerts(opened)
     assert (await alerts(opened))[0].state == "snoozed"
     opened.clock.advance(1)
-    await look(opened)
+    await check_alerts(opened)
     assert (await alerts(opened))[0].state == "open"
     assert await types(opened) == ["hook.failing", "hook.failing"]
     await opened.store.write(changes.resume, ADA)
@@ -481,10 +481,10 @@ async def test_a_snooze_that_began_by_a_clock_far_ahead_ends(opened: Opened) -> 
     opened.clock.jump(400 * 86_400)
     number = decode("alr", alert.id)
     await opened.store.write(changes.snooze_alert, BOB, DEFAULT, number, 30 * 86_400)
-    await look(opened)
+    await check_alerts(opened)
     assert (await alerts(opened))[0].state == "snoozed"
     opened.clock.jump(-400 * 86_400)
-    await look(opened)
+    await check_alerts(opened)
     assert (await alerts(opened))[0].state == "open"
 
 

@@ -128,7 +128,7 @@ class History:
                 await self.store.write(changes.snooze_group, ADA, group, 100)
 
     async def look(self) -> None:
-        await self.store.look_at_alerts()
+        await self.store.check_alerts()
 
     async def start(self) -> None:
         mode = self.chance.choice(MODES)

@@ -17,7 +17,7 @@ from hooktui.store.sqlite.store import SqliteStore
 from tests.support.stores import open_in
 from tests.support.waiting import until
 
-WORK = ("retention", "forgetting keys", "truncating the log", "looking at the alerts")
+WORK = ("retention", "forgetting keys", "truncating the log", "checking the alerts")
 
 
 # Red when only foreseen errors are caught: the task ends without a word, until a restart.
@@ -34,7 +34,7 @@ async def test_no_failure_ends_housekeeping(
         monkeypatch.setattr(where, name, broken)
     for where, name in (
         (sqlite, "FIRST_SWEEP_S"), (sqlite, "SWEEP_EVERY_S"), (sqlite, "KEYS_EVERY_S"),
-        (sqlite, "WAL_EVERY_S"), (base, "LOOK_EVERY_S"),
+        (sqlite, "WAL_EVERY_S"), (base, "CHECK_EVERY_S"),
     ):  # fmt: skip
         monkeypatch.setattr(where, name, 0.01)
     store = await open_in(tmp_path)

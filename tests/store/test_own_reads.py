@@ -67,7 +67,7 @@ async def test_the_server_reads_its_own_beside_slow_reads(tmp_path: Path) -> Non
         reads = [asyncio.create_task(store.read(slow)) for _ in range(READERS + 2)]
         await asyncio.to_thread(lambda: [slow.begun.acquire() for _ in range(READERS)])
         async with asyncio.timeout(LIMIT_S):
-            await store.look_at_alerts()
+            await store.check_alerts()
             await RetentionPass(store, lambda: 0).apply(RetentionDays(days=30, bodies_days=7), 1)
             assert await store.own_read(queries.replays_of, store.token) == []
     await asyncio.gather(*reads)
@@ -143,7 +143,7 @@ async def test_slow_reads_of_a_kind_delay_no_other_kind_on_postgresql(
         await until(sleeping)
     async with asyncio.timeout(LIMIT_S):
         if kind == "read":
-            await store.look_at_alerts()
+            await store.check_alerts()
         assert list(await store.next_due()) == [hook.id]
         await store.look_up(partial(queries.account_row, account=DEFAULT))
     for read in reads:

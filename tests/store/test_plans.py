@@ -23,7 +23,7 @@ from hooktui.domain.replays import ReplayMode, check_selection
 from hooktui.domain.wire.replays import ReplaySelection
 from hooktui.store import changes, queries
 from hooktui.store.queries import AuditQuery
-from hooktui.store.queries.alert_look import expiring, look
+from hooktui.store.queries.alert_check import check_input, expiring
 from hooktui.store.queries.alerts import newest_alert, unresolved
 from hooktui.store.queries.hooks import hooks_by_id
 from hooktui.store.queries.pages import PageRequest, _Cursor, _write
@@ -320,8 +320,8 @@ async def test_what_became_of_an_event_is_found_by_the_event(store) -> None:
     assert all("INDEX delivery_by_event " in step for step in looked_up)
 
 
-async def test_a_look_at_alerts_reads_the_unresolved_ones_and_no_delivery_of_others(store) -> None:
-    found = await plans(store, look, START_MS, [1])
+async def test_a_check_of_alerts_reads_the_unresolved_ones_and_no_delivery_of_others(store) -> None:
+    found = await plans(store, check_input, START_MS, [1])
     assert not walked_through(found)
     assert any("alert_unresolved" in step for step in found)
     assert any("delivery_undelivered" in step for step in found)

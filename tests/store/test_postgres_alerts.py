@@ -113,9 +113,9 @@ async def test_a_deletion_that_takes_long_delays_no_look(
         looks.append(store)
 
     monkeypatch.setattr(retention, "FIRST_TRIMMED_S", 0.01)
-    monkeypatch.setattr(base, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(base, "CHECK_EVERY_S", 0.01)
     monkeypatch.setattr(retention.RetentionWorker, "trim", trim)
-    monkeypatch.setattr(PostgresStore, "look_at_alerts", look)
+    monkeypatch.setattr(PostgresStore, "check_alerts", look)
     await servers.another()
     await until(begun.is_set)
     before = len(looks)
@@ -135,8 +135,8 @@ async def test_another_server_looks_while_the_one_that_did_is_silent(
     monkeypatch.setattr(retention, "TRIMMED_EVERY_S", 0.01)
     monkeypatch.setattr(retention, "SILENT_S", 1)
     monkeypatch.setattr(retention, "HELD_EVERY_S", 3600)  # as silent as a stopped process
-    monkeypatch.setattr(base, "LOOK_EVERY_S", 0.01)
-    monkeypatch.setattr(PostgresStore, "look_at_alerts", look)
+    monkeypatch.setattr(base, "CHECK_EVERY_S", 0.01)
+    monkeypatch.setattr(PostgresStore, "check_alerts", look)
     first = await servers.another()
     await until(lambda: first in lookers)
     second = await servers.another()

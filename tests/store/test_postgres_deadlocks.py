@@ -156,7 +156,7 @@ class Traffic:
         await asyncio.gather(self.store.purge(before_ms, within_s=0.5), self.store.forget_keys())
 
     async def look(self) -> None:
-        await self.store.look_at_alerts()
+        await self.store.check_alerts()
 
     async def pass_time(self) -> None:
         self.clock.advance(self.chance.choice([1, 7, 7, 61, 61, 400, 400, 400, 86_400]))

@@ -17,7 +17,7 @@ from hooktui.store import feed, queries
 from hooktui.store.planning.retention import scan_old
 from hooktui.store.postgres import sql
 from hooktui.store.postgres.store import PostgresStore
-from hooktui.store.queries.alert_look import expiring
+from hooktui.store.queries.alert_check import expiring
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.queries.replay_plans import PlanPosition, count_pairs
 from hooktui.store.queries.replays import hooks_to_replay

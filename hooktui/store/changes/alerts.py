@@ -54,7 +54,7 @@ from hooktui.store.feed_items import alert_item
 from hooktui.store.live_hooks import Subscribers, load_live_hooks
 from hooktui.store.planning.accept import Plan, plan_alert
 from hooktui.store.planning.record import RecordedHook, alert_batch, dead_letters_of
-from hooktui.store.queries.alert_look import LookResult, gone
+from hooktui.store.queries.alert_check import CheckResult, gone
 from hooktui.store.queries.alerts import (
     AlertRecord,
     AlertSubject,
@@ -333,7 +333,7 @@ def replay_finished(tx: Tx, account: AccountId, replay: int, facts: Mapping[str,
     finish(_send_steps(tx, record))
 
 
-# Retention and the look
+# Retention and the check of alerts
 
 
 def count_expired(conn: Connection, dead_letters: DeadLetters) -> None:
@@ -346,27 +346,27 @@ def count_expired(conn: Connection, dead_letters: DeadLetters) -> None:
             conn.execute(update(ALERT).where(ALERT.c.id == record.id).values(**_columns(counted)))
 
 
-def act_on_look(tx: Tx, look: LookResult) -> None:
-    """Open, end and announce the alerts that a look found.
+def apply_alert_check(tx: Tx, result: CheckResult) -> None:
+    """Open, end and announce the alerts that a check found.
 
-    Those that end, or are announced again, are read again: since the look, a group may have got a
+    Those that end, or are announced again, are read again: since the check, a group may have got a
     dead letter, and a hook may have failed.
     """
-    for identity in look.snoozed:
+    for identity in result.snoozed:
         record = alert_record(tx.conn, None, identity)
         after = after_snooze(record.status, tx.now_ms, SERVER.user)
         if after is not record.status:
             finish(_announce_steps(tx, _save(tx, record, after)))
-    for alert in sorted(gone(tx.conn, alerts=look.empty)) if look.empty else ():
+    for alert in sorted(gone(tx.conn, alerts=result.empty)) if result.empty else ():
         record = alert_record(tx.conn, None, alert.id)
         finish(_resolve_steps(tx, record, alert.resolution, SERVER.user))
-    for identity, resolution in look.ended:
+    for identity, resolution in result.ended:
         record = alert_record(tx.conn, None, identity)
         if record.status.state is not AlertState.RESOLVED:
             finish(_resolve_steps(tx, record, resolution, SERVER.user))
-    for opening in look.opened:
+    for opening in result.opened:
         finish(_open_steps(tx, opening.subject, opening.facts, opening.count))
-    for identity in look.announced:
+    for identity in result.announced:
         finish(_announce_steps(tx, alert_record(tx.conn, None, identity)))
     failpoints.hit("before_alert_look_commit")
 

@@ -145,7 +145,7 @@ class RetentionWorker:
             # Taken again each time, which shows that both ends of the session are still alive.
             while await raw.fetchval("SELECT pg_try_advisory_lock($1)", locks.RETENTION):
                 if not tasks:  # deletions may take hours
-                    looks = self._store.keep_looking()
+                    looks = self._store.keep_checking_alerts()
                     tasks = [
                         asyncio.create_task(self._trim_again(), name="trim"),
                         asyncio.create_task(looks, name="alerts"),

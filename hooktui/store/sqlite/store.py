@@ -199,7 +199,7 @@ class SqliteStore(Store):
         ):
             self._later(what, repeat(what, work, first_s, every_s))
         self._later("causes", self._write_causes())
-        self._later("alerts", self.keep_looking())
+        self._later("alerts", self.keep_checking_alerts())
 
     def check_room(self, size_bytes: int = 0) -> None:
         """Raise DiskFull if the disk has no room for more events, Unavailable if files are gone."""

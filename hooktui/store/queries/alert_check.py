@@ -1,4 +1,4 @@
-"""The look for alerts that depend on time: what it reads, and what it finds to be due."""
+"""The check of alerts that depend on time: its reads, its input and its result."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ from hooktui.store.tables import ALERT, DELIVERY, HOOK, HOOK_STATE
 
 
 @dataclass(frozen=True, slots=True)
-class FoundOpening:
-    """An alert that a look opens."""
+class AlertOpening:
+    """An alert that a check opens."""
 
     subject: AlertSubject
     facts: Mapping[str, object]
@@ -46,8 +46,8 @@ class FoundOpening:
 
 
 @dataclass(slots=True)
-class LookResult:
-    """The changes that a look found to be due.
+class CheckResult:
+    """The changes that a check found to be due.
 
     Attributes:
         snoozed: alerts whose snooze has ended.
@@ -60,14 +60,14 @@ class LookResult:
     snoozed: list[int] = field(default_factory=list)
     empty: list[int] = field(default_factory=list)
     ended: list[tuple[int, Resolution]] = field(default_factory=list)
-    opened: list[FoundOpening] = field(default_factory=list)
+    opened: list[AlertOpening] = field(default_factory=list)
     announced: list[int] = field(default_factory=list)
 
-    def parts(self, max_alerts: int) -> Iterable[LookResult]:
+    def parts(self, max_alerts: int) -> Iterable[CheckResult]:
         """Return the same in parts of a few alerts each."""
-        lists = [getattr(self, one.name) for one in fields(self)]
+        lists = [getattr(self, attribute.name) for attribute in fields(self)]
         for start in range(0, max(map(len, lists)), max_alerts):
-            yield LookResult(*(some[start : start + max_alerts] for some in lists))
+            yield CheckResult(*(alerts[start : start + max_alerts] for alerts in lists))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ class Late:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a look read.
+class CheckInput:
+    """The alerts and the backlogs that a check decides on.
 
     Attributes:
         alerts: the alerts that may change, or whose event may be due.
@@ -109,8 +109,8 @@ class Seen:
 _MAX_NAMED: Final = 5
 
 
-def look(conn: Connection, now_ms: int, accounts: Collection[AccountId]) -> Seen:
-    """Read what a look decides on; ``accounts`` are those with hooks that subscribe to alerts."""
+def check_input(conn: Connection, now_ms: int, accounts: Collection[AccountId]) -> CheckInput:
+    """Return the input of a check; ``accounts`` have hooks that subscribe to alerts."""
     news = or_(
         ALERT.c.announced.is_(None),
         ALERT.c.announced != AlertState.OPEN.value,
@@ -128,7 +128,7 @@ def look(conn: Connection, now_ms: int, accounts: Collection[AccountId]) -> Seen
     )
     rows = select(ALERT).where(UNRESOLVED, may_change)
     late = None if is_paused(conn) else _late(conn, now_ms)
-    return Seen(
+    return CheckInput(
         alerts=tuple(sorted(records(conn, rows), key=lambda alert: alert.id)),
         empty=tuple(sorted(alert.id for alert in gone(conn))),
         late=late,
@@ -228,7 +228,7 @@ def _late(conn: Connection, now_ms: int) -> dict[AccountId, Late]:
             sum(hook.waiting for hook in hooks),
             tuple(
                 (hook.id, hook.name, hook.waiting)
-                for hook in sorted(hooks, key=lambda one: one.oldest)[:_MAX_NAMED]
+                for hook in sorted(hooks, key=lambda hook: hook.oldest)[:_MAX_NAMED]
             ),
         )
         for account, hooks in by_account.items()
@@ -249,27 +249,13 @@ class Expiring(NamedTuple):
 
 def expiring(conn: Connection, ended_before_ms: int) -> list[Expiring]:
     """Return the groups with dead letters that ended before a time."""
-    old = (
-        select(
-            DELIVERY.c.hook_id,
-            DELIVERY.c.cause,
-            func.count().label("count"),
-            func.max(DELIVERY.c.id).label("example"),
-        )
-        .where(DELIVERY.c.cause.is_not(None), DELIVERY.c.finished_at < ended_before_ms)
-        .group_by(DELIVERY.c.hook_id, DELIVERY.c.cause)
-        .subquery()
-    )
+    group = (DELIVERY.c.hook_id, DELIVERY.c.cause)
+    counts = (func.count().label("count"), func.max(DELIVERY.c.id).label("example"))
+    ended = (DELIVERY.c.cause.is_not(None), DELIVERY.c.finished_at < ended_before_ms)
+    old = select(*group, *counts).where(*ended).group_by(*group).subquery()
+    hook = (old.c.hook_id, old.c.cause, HOOK.c.account_id, HOOK.c.name)
     rows = (
-        select(
-            old.c.hook_id,
-            old.c.cause,
-            HOOK.c.account_id,
-            HOOK.c.name,
-            old.c.count,
-            old.c.example,
-            HOOK_STATE.c.waiting,
-        )
+        select(*hook, old.c.count, old.c.example, HOOK_STATE.c.waiting)
         .join(HOOK, HOOK.c.id == old.c.hook_id)
         .join(HOOK_STATE, HOOK_STATE.c.hook_id == old.c.hook_id)
         .where(HOOK.c.deleted_at.is_(None))

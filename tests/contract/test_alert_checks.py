@@ -1,4 +1,4 @@
-"""Alerts that depend on time, which a look opens and ends: queues, disk, expiring events."""
+"""Alerts that depend on time, which a check opens and ends: queues, disk, expiring events."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hooktui.domain.errors import DiskFull
 from hooktui.domain.ids import DeliveryId, HookId, decode
 from hooktui.domain.wire.server import Disk
 from hooktui.store import changes, queries
-from hooktui.store.changes.alert_look import EXPIRING_EVERY
-from hooktui.store.changes.alerts import act_on_look
+from hooktui.store.changes.alert_check import EXPIRING_EVERY
+from hooktui.store.changes.alerts import apply_alert_check
 from hooktui.store.tables import HOOK_STATE
 from hooktui.store.tx import Tx
 from tests.contract.alert_steps import (
@@ -22,35 +22,35 @@ from tests.contract.alert_steps import (
     alerts,
     announced,
     answer,
+    check_alerts,
     dead_letters,
     deliver_all,
     fail,
     failing_hook,
-    look,
     types,
 )
 from tests.support.stores import ADA, BOB, DEFAULT, Opened, deliveries, emit, make_hook, result_of
 
 
-async def test_a_pause_between_two_looks_keeps_no_queue_behind(opened: Opened) -> None:
-    # Red when the look before the pause counts: all was late because nothing was sent.
+async def test_a_pause_between_two_checks_keeps_no_queue_behind(opened: Opened) -> None:
+    # Red when the check before the pause counts: all was late because nothing was sent.
     await make_hook(opened.store)
     await emit(opened.store)
     opened.clock.advance(301)
-    await look(opened)
+    await check_alerts(opened)
     await opened.store.write(changes.pause, ADA)
-    await look(opened)
+    await check_alerts(opened)
     await opened.store.write(changes.resume, ADA)
-    await look(opened)
+    await check_alerts(opened)
     assert await alerts(opened) == []
-    await look(opened)
+    await check_alerts(opened)
     assert [alert.key for alert in await alerts(opened)] == ["queue.behind:1"]
     await deliver_all(opened)
-    await look(opened)
+    await check_alerts(opened)
     await opened.store.write(changes.pause, ADA)
-    await look(opened)
+    await check_alerts(opened)
     await opened.store.write(changes.resume, ADA)
-    await look(opened)
+    await check_alerts(opened)
     assert [alert.state for alert in await alerts(opened)] == ["open"]
 
 
@@ -72,18 +72,18 @@ async def test_a_disk_is_low_below_four_reserves_and_has_space_above_six(
     await alert_hook(opened)
     for reserves in (90, 4):
         disk(reserves)
-        await look(opened)
+        await check_alerts(opened)
     assert await alerts(opened) == []
     disk(3.999)
-    await look(opened, times=2)
+    await check_alerts(opened, times=2)
     (alert,) = await alerts(opened)
     assert (alert.key, alert.state, alert.account) == ("disk.low", "open", 1)
     for reserves in (4.5, 6):
         disk(reserves)
-        await look(opened)
+        await check_alerts(opened)
     assert [alert.state for alert in await alerts(opened)] == ["open"]
     disk(6.001)
-    await look(opened)
+    await check_alerts(opened)
     assert [alert.resolution for alert in await alerts(opened)] == ["recovered"]
     (_, opening), (_, end) = await announced(opened)
     assert await types(opened) == ["disk.low", "disk.recovered"]
@@ -92,18 +92,18 @@ async def test_a_disk_is_low_below_four_reserves_and_has_space_above_six(
     assert end["summary"] == "the disk has space again"
 
 
-async def test_a_queue_is_behind_when_two_looks_find_it(opened: Opened) -> None:
-    # Red when one look is enough, or a paused engine counts.
+async def test_a_queue_is_behind_when_two_checks_find_it(opened: Opened) -> None:
+    # Red when one check is enough, or a paused engine counts.
     await alert_hook(opened)
     hook = await make_hook(opened.store, name="n")
     await emit(opened.store, 2)
     opened.clock.advance(301)
     await opened.store.write(changes.pause, ADA)
-    await look(opened, times=3)
+    await check_alerts(opened, times=3)
     await opened.store.write(changes.resume, ADA)
-    await look(opened)
+    await check_alerts(opened)
     assert await alerts(opened) == []
-    await look(opened)
+    await check_alerts(opened)
     (alert,) = await alerts(opened)
     assert (alert.key, alert.state) == ("queue.behind:1", "open")
     ((_, body),) = await announced(opened)
@@ -115,21 +115,21 @@ async def test_a_queue_is_behind_when_two_looks_find_it(opened: Opened) -> None:
     await opened.store.record(
         [result_of(claim, opened.clock) for claim in await opened.store.claim(ops, 5)]
     )
-    await look(opened)
+    await check_alerts(opened)
     assert (await alerts(opened))[0].state == "open"
-    await look(opened)
+    await check_alerts(opened)
     assert (await alerts(opened))[0].resolution == "recovered"
     assert await types(opened) == ["queue.behind", "queue.caught_up"]
 
 
-async def test_a_success_that_another_server_saw_ends_the_alert_at_a_look(opened: Opened) -> None:
+async def test_a_success_that_another_server_saw_ends_the_alert_at_a_check(opened: Opened) -> None:
     hook = await failing_hook(opened)
 
     def reset(tx: Tx) -> None:
         tx.conn.execute(HOOK_STATE.update().values(failed_since_success=0))
 
     await opened.store.write(reset)
-    await look(opened)
+    await check_alerts(opened)
     (alert,) = await alerts(opened)
     assert (alert.state, alert.resolution) == ("resolved", "delivered")
     assert not opened.store.hooks()[HookId(hook.id)].failing
@@ -139,11 +139,11 @@ async def test_a_success_that_another_server_saw_ends_the_alert_at_a_look(opened
 def before_the_write(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[Callable[[], Awaitable[None]]], None]:
-    """Does something once between the reading and the writing of a look."""
+    """Does something once between the reading and the writing of a check."""
     write, todo = opened.store.write, list[Callable[[], Awaitable[None]]]()
 
     async def delayed(change: Callable[..., object], *args: object) -> object:
-        while change is act_on_look and todo:
+        while change is apply_alert_check and todo:
             await todo.pop()()
         return await write(change, *args)
 
@@ -151,27 +151,27 @@ def before_the_write(
     return todo.append
 
 
-async def test_a_group_that_fills_again_during_a_look_keeps_its_alert(
+async def test_a_group_that_fills_again_during_a_check_keeps_its_alert(
     opened: Opened, before_the_write: Callable[[Callable[[], Awaitable[None]]], None]
 ) -> None:
-    # Red when the look ends what it read as empty: the new dead letter has no alert.
+    # Red when the check ends what it read as empty: the new dead letter has no alert.
     hook = await make_hook(opened.store)
     await answer(opened, hook, [404], schedule_s=())
     (dead,) = await deliveries(opened.store)
     await opened.store.write(changes.resend, ADA, None, DeliveryId(decode("dlv", dead.id)))
     await deliver_all(opened)
     before_the_write(lambda: answer(opened, hook, [404], schedule_s=()))
-    await look(opened)
+    await check_alerts(opened)
     (alert,) = await alerts(opened)
     assert (alert.state, alert.resolution, alert.count) == ("open", None, 2)
     (dead,) = [row for row in await deliveries(opened.store) if row.cause is not None]
     await opened.store.write(changes.resend, ADA, None, DeliveryId(decode("dlv", dead.id)))
     await deliver_all(opened)
-    await look(opened)
+    await check_alerts(opened)
     assert [alert.resolution for alert in await alerts(opened)] == ["delivered"]
 
 
-async def test_a_hook_that_fails_again_during_a_look_keeps_its_alert(
+async def test_a_hook_that_fails_again_during_a_check_keeps_its_alert(
     opened: Opened, before_the_write: Callable[[Callable[[], Awaitable[None]]], None]
 ) -> None:
     hook = await failing_hook(opened)
@@ -181,12 +181,12 @@ async def test_a_hook_that_fails_again_during_a_look_keeps_its_alert(
 
     await opened.store.write(reset)
     before_the_write(lambda: fail(opened, hook))
-    await look(opened)
+    await check_alerts(opened)
     assert [alert.state for alert in await alerts(opened)] == ["open"]
     assert opened.store.hooks()[HookId(hook.id)].failing
 
 
-# Red when a look announces the ends of snoozes before the alerts that it ends.
+# Red when a check announces the ends of snoozes before the alerts that it ends.
 async def test_a_snooze_that_ends_with_its_alert_announces_only_the_end(opened: Opened) -> None:
     await alert_hook(opened)
     hook = await make_hook(opened.store)
@@ -199,7 +199,7 @@ async def test_a_snooze_that_ends_with_its_alert_announces_only_the_end(opened: 
         number = DeliveryId(decode("dlv", one.id))
         await opened.store.write(changes.resend, ADA, DEFAULT, number)
     await deliver_all(opened)
-    await look(opened)
+    await check_alerts(opened)
     assert await types(opened) == ["delivery.gave_up", "delivery.cleared"]
 
 
@@ -210,11 +210,11 @@ async def test_dead_letters_that_expire_are_announced(opened: Opened) -> None:
     await deliver_all(opened)
     opened.clock.advance(26 * 86_400)
     await opened.again()
-    await look(opened)
+    await check_alerts(opened)
     assert [alert.type for alert in await alerts(opened)] == ["delivery.gave_up"]
     opened.clock.advance(2 * 86_400)
     await opened.again()
-    await look(opened)
+    await check_alerts(opened)
     expiring = (await alerts(opened))[-1]
     assert (expiring.type, expiring.count, expiring.cause) == (
         "undelivered.expiring", 2, "http_404",
@@ -224,7 +224,7 @@ async def test_dead_letters_that_expire_are_announced(opened: Opened) -> None:
     await deliver_all(opened)
     opened.clock.advance(3 * 86_400)
     await opened.store.purge(opened.clock.ms - 30 * 86_400_000, within_s=30)
-    await look(opened)
+    await check_alerts(opened)
     ended = {alert.type: (alert.resolution, alert.count) for alert in await alerts(opened)}
     assert ended == {
         "delivery.gave_up": ("expired", 2), "undelivered.expiring": ("expired", 2),
@@ -239,7 +239,7 @@ async def expire(opened: Opened) -> None:
     """Let retention delete what is older than 30 days, then search for what expires soon."""
     await deliver_all(opened)
     await opened.store.purge(opened.clock.ms - 30 * DAY_S * 1000, within_s=30)
-    await look(opened, times=EXPIRING_EVERY)
+    await check_alerts(opened, times=EXPIRING_EVERY)
 
 
 async def test_dead_letters_that_expire_while_younger_ones_remain_are_no_success(
@@ -284,7 +284,7 @@ async def test_dead_letters_that_no_longer_expire_leave_younger_ones(opened: Ope
 
 
 async def test_the_alerts_of_a_group_count_all_deletions(opened: Opened) -> None:
-    # Red when each look forgets what was deleted before it, or when a restart does.
+    # Red when each check forgets what was deleted before it, or when a restart does.
     hook = await make_hook(opened.store, name="n")
     for _ in range(3):
         await dead_letters(opened, hook, [404])
@@ -297,7 +297,7 @@ async def test_the_alerts_of_a_group_count_all_deletions(opened: Opened) -> None
         await deliver_all(opened)
         await opened.store.purge(opened.clock.ms - 30 * DAY_S * 1000, within_s=30)
         await opened.again()
-        await look(opened)
+        await check_alerts(opened)
     ended = {alert.type: (alert.resolution, alert.count) for alert in await alerts(opened)}
     assert ended == {
         "delivery.gave_up": ("expired", 3), "undelivered.expiring": ("expired", 3),
@@ -305,7 +305,7 @@ async def test_the_alerts_of_a_group_count_all_deletions(opened: Opened) -> None
     await dead_letters(opened, hook, [404])
     (dead,) = [one for one in await deliveries(opened.store) if one.cause]
     await opened.store.write(changes.resend, ADA, None, DeliveryId(decode("dlv", dead.id)))
-    await look(opened)
+    await check_alerts(opened)
     (of_group,) = await alerts(opened, type=AlertType.GAVE_UP)
     assert (of_group.resolution, of_group.count) == ("delivered", 1), "it opened again"
 
@@ -336,8 +336,8 @@ async def test_an_alert_of_dead_letters_that_expire_grows(opened: Opened) -> Non
     )
 
 
-async def test_a_look_that_cannot_be_stored_is_repeated(opened: Opened, monkeypatch) -> None:
-    # Red when the first look forgets that the dead letters expired.
+async def test_a_check_that_cannot_be_stored_is_repeated(opened: Opened, monkeypatch) -> None:
+    # Red when the first check forgets that the dead letters expired.
     hook = await make_hook(opened.store)
     await dead_letters(opened, hook, [404])
     opened.clock.advance(1)
@@ -349,13 +349,13 @@ async def test_a_look_that_cannot_be_stored_is_repeated(opened: Opened, monkeypa
     with monkeypatch.context() as full:
         full.setattr(opened.store, "write", write)
         with pytest.raises(DiskFull):
-            await look(opened)
-    await look(opened)
+            await check_alerts(opened)
+    await check_alerts(opened)
     (ended,) = await alerts(opened)
     assert (ended.resolution, ended.count) == ("expired", 1)
 
 
-async def test_a_look_that_is_rolled_back_is_repeated(opened: Opened, disarmed: None) -> None:
+async def test_a_check_that_is_rolled_back_is_repeated(opened: Opened, disarmed: None) -> None:
     await alert_hook(opened)
     hook = await make_hook(opened.store)
     await dead_letters(opened, hook, [404] * 10)
@@ -363,9 +363,9 @@ async def test_a_look_that_is_rolled_back_is_repeated(opened: Opened, disarmed: 
     await deliver_all(opened)
     failpoints.arm("before_alert_look_commit:error")
     with pytest.raises(Exception, match=r"before_alert_look_commit|failed"):
-        await look(opened)
+        await check_alerts(opened)
     assert len(await announced(opened)) == 1
-    await look(opened)
+    await check_alerts(opened)
     assert [body["alert"]["count"] for _, body in await announced(opened)] == [1, 10]
 
 
@@ -379,12 +379,12 @@ async def test_an_ordered_hook_that_waits_for_its_first_retry_is_not_behind(
     await opened.store.record([result_of(claim, opened.clock, 404, schedule_s=(1_800,))])
     for _ in range(2):
         opened.clock.advance(301)
-        await look(opened)
+        await check_alerts(opened)
     assert await alerts(opened) == []
     backlog = await opened.store.read(queries.backlog, DEFAULT, opened.clock.ms)
     assert (backlog.count, backlog.oldest_due_at) == (2, None)
     opened.clock.advance(1_800)
     for _ in range(2):
         opened.clock.advance(301)
-        await look(opened)
+        await check_alerts(opened)
     assert [alert.key for alert in await alerts(opened)] == ["queue.behind:1"]

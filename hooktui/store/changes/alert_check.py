@@ -30,18 +30,18 @@ from hooktui.domain.ids import AccountId, encode
 from hooktui.domain.wire import fields_of
 from hooktui.domain.wire.server import Disk
 from hooktui.store.live_hooks import LiveHooks
-from hooktui.store.queries.alert_look import Expiring, FoundOpening, Late, LookResult, Seen
+from hooktui.store.queries.alert_check import AlertOpening, CheckInput, CheckResult, Expiring, Late
 from hooktui.store.queries.alerts import AlertRecord, AlertSubject, hook_facts
 
-LOOK_EVERY_S: Final = 15.0
+CHECK_EVERY_S: Final = 15.0
 AT_ONCE: Final = 4
 """Alerts of each kind that one transaction changes: an announcement takes about 1 ms."""
 EXPIRING_EVERY: Final = 40
-"""Looks between two searches for dead letters that expire: ten minutes."""
+"""Every so many checks search for dead letters that expire: every ten minutes."""
 
 
-class AlertLook:
-    """The decisions of one server's looks, with what the look before found."""
+class AlertCheck:
+    """Decides at one server, with what its previous check found."""
 
     def __init__(self, live: LiveHooks, rules: AlertRules) -> None:
         self._live = live
@@ -54,59 +54,61 @@ class AlertLook:
         return {self._live.view[hook].account for hook in self._live.alert_hooks}
 
     def decide(
-        self, seen: Seen, disk: Disk | None, expiring: Iterable[Expiring] | None, now_ms: int
-    ) -> LookResult:
-        """Return the changes that are due after what the look has read.
+        self, seen: CheckInput, disk: Disk | None, expiring: Iterable[Expiring] | None, now_ms: int
+    ) -> CheckResult:
+        """Return the changes that are due.
 
         ``disk`` is None if it is another machine's; ``expiring`` are the dead letters that expire
         soon, None if they were not searched this time.
         """
-        result = LookResult()
+        result = CheckResult()
         known = {alert.key: alert for alert in seen.alerts}
         result.empty = list(seen.empty)
         if seen.late is not None:
-            self._queues(seen.late, known, result, now_ms)
+            self._decide_queues(seen.late, known, result, now_ms)
         else:  # a pause makes everything late
             self._late_before, self._in_time_before = set(), set()
-        self._disk(disk, known, result)
+        self._decide_disk(disk, known, result)
         if expiring is not None:
-            self._expiring(expiring, known, result)
+            self._decide_expiring(expiring, known, result)
         # What ends now is not announced as open just before.
         ending = {*result.empty, *(identity for identity, _ in result.ended)}
         lasting = [alert for alert in seen.alerts if alert.id not in ending]
         result.snoozed = [alert.id for alert in lasting if snooze_is_over(alert.status, now_ms)]
-        result.announced = self._due(lasting, now_ms)
+        result.announced = self._due_announcements(lasting, now_ms)
         return result
 
-    def _queues(
+    def _decide_queues(
         self,
         late: Mapping[AccountId, Late],
         known: Mapping[str, AlertRecord],
-        result: LookResult,
+        result: CheckResult,
         now_ms: int,
     ) -> None:
-        behind = {account for account, one in late.items() if now_ms - one.oldest_due_ms > LATE_MS}
+        behind = {
+            account for account, backlog in late.items() if now_ms - backlog.oldest_due_ms > LATE_MS
+        }
         for account in sorted(behind & self._late_before):
             key = key_of(AlertType.QUEUE_BEHIND, account)
             if key not in known:
                 subject = AlertSubject(AlertType.QUEUE_BEHIND, key, account)
-                result.opened.append(FoundOpening(subject, late[account].facts(now_ms)))
-        open_ones = {
+                result.opened.append(AlertOpening(subject, late[account].facts(now_ms)))
+        open_alerts = {
             alert.account: alert for alert in known.values() if alert.kind is AlertType.QUEUE_BEHIND
         }
         in_time = {
             account
-            for account in open_ones
+            for account in open_alerts
             if account not in late or now_ms - late[account].oldest_due_ms < CAUGHT_UP_MS
         }
         result.ended += [
-            (open_ones[account].id, Resolution.RECOVERED)
+            (open_alerts[account].id, Resolution.RECOVERED)
             for account in sorted(in_time & self._in_time_before)
         ]
         self._late_before, self._in_time_before = behind, in_time
 
-    def _disk(
-        self, disk: Disk | None, known: Mapping[str, AlertRecord], result: LookResult
+    def _decide_disk(
+        self, disk: Disk | None, known: Mapping[str, AlertRecord], result: CheckResult
     ) -> None:
         key = key_of(AlertType.DISK_LOW)
         alert = known.get(key)
@@ -115,12 +117,15 @@ class AlertLook:
                 result.ended.append((alert.id, Resolution.CLEARED))
         elif alert is None and disk.free < LOW_DISK * disk.reserve:
             subject = AlertSubject(AlertType.DISK_LOW, key, _FIRST_ACCOUNT)
-            result.opened.append(FoundOpening(subject, {"disk": fields_of(disk)}))
+            result.opened.append(AlertOpening(subject, {"disk": fields_of(disk)}))
         elif alert is not None and disk.free > ENOUGH_DISK * disk.reserve:
             result.ended.append((alert.id, Resolution.RECOVERED))
 
-    def _expiring(
-        self, expiring: Iterable[Expiring], known: Mapping[str, AlertRecord], result: LookResult
+    def _decide_expiring(
+        self,
+        expiring: Iterable[Expiring],
+        known: Mapping[str, AlertRecord],
+        result: CheckResult,
     ) -> None:
         keys = set()
         for group in expiring:
@@ -135,7 +140,7 @@ class AlertLook:
             if alert.kind is AlertType.EXPIRING and key not in keys and alert.id not in ended:
                 result.ended.append((alert.id, Resolution.CLEARED))
 
-    def _expiring_opening(self, key: str, group: Expiring, more: int) -> FoundOpening:
+    def _expiring_opening(self, key: str, group: Expiring, more: int) -> AlertOpening:
         hook = group.hook
         subject = AlertSubject(AlertType.EXPIRING, key, group.account, hook, group.cause)
         facts = {
@@ -145,9 +150,9 @@ class AlertLook:
             "waiting": group.waiting,
             "example": encode("dlv", group.example),
         }
-        return FoundOpening(subject, facts, more)
+        return AlertOpening(subject, facts, more)
 
-    def _due(self, alerts: Iterable[AlertRecord], now_ms: int) -> list[int]:
+    def _due_announcements(self, alerts: Iterable[AlertRecord], now_ms: int) -> list[int]:
         """Return the alerts whose event is due: some of each account, as its limit allows."""
         due: list[int] = []
         counts: Counter[AccountId] = Counter()
