@@ -16,6 +16,7 @@ from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.keys import key_to_character
 from textual.screen import Screen
+from textual.widgets import Input
 from textual.worker import Worker
 
 from hooktui.console.frame.frame_text import alert_path, status_line, top_screens, unloaded
@@ -339,19 +340,23 @@ class ConsoleScreen(Screen[None]):
     def _help_key(self) -> str:
         """Return the key that opens the help now: in a text field, ``?`` is typed."""
         keys = self.command("help").keys.split(",")
-        return shown(next((key for key in keys if not self._is_typed(key)), keys[0]))
+        return shown(next((key for key in keys if not self._is_for_field(key)), keys[0]))
 
-    def _is_typed(self, key: str) -> bool:
-        """Return whether a key types a character into the text field that has the focus."""
+    def _is_for_field(self, key: str) -> bool:
+        """Return whether the text field that has the focus takes a key: it types, or submits."""
         field = self.focused
-        return field is not None and field.check_consume_key(key, key_to_character(key))
+        if field is None:
+            return False
+        submits = key == "enter" and isinstance(field, Input)
+        return submits or field.check_consume_key(key, key_to_character(key))
 
     def _offers_now(self) -> Sequence[Offer]:
-        """Return the offers; a command whose keys are typed into a text field is dimmed."""
+        """Return the offers; a command is dimmed if a text field takes its keys."""
         return [
             offer
-            if offer.disabled_reason or not all(map(self._is_typed, offer.command.keys.split(",")))
-            else replace(offer, disabled_reason="typed into the text field")
+            if offer.disabled_reason
+            or not all(map(self._is_for_field, offer.command.keys.split(",")))
+            else replace(offer, disabled_reason="the text field takes the key")
             for offer in self.offers()
         ]
 
