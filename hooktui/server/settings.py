@@ -27,7 +27,7 @@ from pydantic import (
 from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT
 from hooktui.domain.addresses import Networks, parse_networks
 from hooktui.domain.errors import HooktuiError, Refused
-from hooktui.domain.paths import CONSOLE_TABLES
+from hooktui.domain.paths import CONSOLE_TABLES, sqlite_file
 from hooktui.domain.roles import Role
 from hooktui.domain.setting import NAMES, as_decimal, as_whole
 from hooktui.domain.text import visible
@@ -293,4 +293,21 @@ def _read(config: Path) -> dict[str, object]:
     if unknown:
         known = ", ".join(Settings.model_fields)
         raise BadSettings(f"{config}: unknown setting {unknown[0]!r}; known: {known}")
-    return content
+    return content | _absolute(content, config.absolute().parent)
+
+
+def _absolute(content: Mapping[str, object], folder: Path) -> dict[str, object]:
+    """Return the paths of a file that are relative to its folder, wherever the server is started.
+
+    A server in the background and a service work in ``/``.
+    """
+    absolute: dict[str, object] = {}
+    for name, field in Settings.model_fields.items():
+        value = content.get(name)
+        if isinstance(value, str) and value and field.annotation == Path | None:
+            absolute[name] = folder / value
+    address = content.get("database_url")
+    database = sqlite_file(address) if isinstance(address, str) else None
+    if database is not None:
+        absolute["database_url"] = f"sqlite:///{folder / database}"
+    return absolute

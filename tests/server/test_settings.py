@@ -42,6 +42,22 @@ def test_the_largest_adaptive_limit_is_1_to_1000(config, monkeypatch, value):
         load(config, os.environ)
 
 
+# Red when they depend on the working folder: a server in the background has another one.
+def test_relative_paths_of_the_file_are_relative_to_its_folder(config, monkeypatch):
+    lines = ('catalogue = "types.toml"', 'tls_cert = "tls/c.pem"', 'tls_key = "/etc/k.pem"')
+    config.write_text("\n".join((*lines, 'database_url = "sqlite:///data/hooks.db"')))
+    monkeypatch.chdir("/")
+    settings = load(config, os.environ)
+    folder = config.parent
+    assert settings.catalogue == folder / "types.toml"
+    assert settings.tls_files == (folder / "tls/c.pem", Path("/etc/k.pem"))
+    assert settings.database_url == f"sqlite:///{folder}/data/hooks.db"
+    config.write_text('database_url = "postgresql://u@h/n"')
+    assert load(config, os.environ).database_url == "postgresql://u@h/n"
+    monkeypatch.setenv("HOOKTUI_CATALOGUE", "types.toml")
+    assert load(config, os.environ).catalogue == Path("types.toml")
+
+
 def test_options_go_before_the_environment_and_that_before_the_file(config, monkeypatch):
     config.write_text('listen = "127.0.0.1:1"\nhosts = ["a.example"]\napi_docs = true\n')
     assert load(config, os.environ).listen == "127.0.0.1:1"
