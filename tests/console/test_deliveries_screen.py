@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from hooktui.console.deliveries import delivery_rows
+from hooktui.console.deliveries import actions, delivery_rows
 from hooktui.console.deliveries.deliveries_screen import DeliveriesScreen
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.frame import filtering
@@ -92,6 +92,24 @@ async def test_all_that_match_become_single_marks_if_they_are_few(
         await console.shows("3 deliveries are too many to mark one by one (at most 2)")
         await console.press("escape")
         await console.hides("all that match")
+
+
+# Red when a key that is held down, or pressed again over a slow line, sends one duplicate each.
+async def test_a_delivery_is_not_resent_twice_within_two_seconds(
+    client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(actions, "_RESENT_S", 600.0)  # the machine may be slow
+    resend = "POST /v1/deliveries/.*/resend"
+    async with staged(client, receiver) as scene:
+        await scene.open(DeliveriesScreen)
+        await scene.console.press("r")
+        await scene.console.shows("sent again")
+        await scene.console.press("r")
+        await scene.console.shows("was sent again just now")
+        assert scene.gate.count(resend) == 1
+        monkeypatch.setattr(actions, "_RESENT_S", 0.0)
+        await scene.console.press("r")
+        await scene.console.until(lambda: scene.gate.count(resend) == 2)
 
 
 # Red when a resend of all that match sends anything by itself, or plans something else.

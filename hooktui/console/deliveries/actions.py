@@ -7,6 +7,7 @@ Resending all matches is a replay, so that it has a plan, a rate and an end.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from time import monotonic
 from typing import Final
 
 from hooktui.client import calls
@@ -24,6 +25,9 @@ from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
 from hooktui.domain.wire.replays import ReplaySelection
 
 _DAY_MS: Final = 24 * 3600 * 1000
+_RESENT_S: Final = 2.0
+"""A delivery is not resent again so soon: a key that is held down, or is pressed again because the
+line is slow, would send one duplicate after the other."""
 
 
 class DeliveryActions(ScreenPart):
@@ -45,6 +49,7 @@ class DeliveryActions(ScreenPart):
     ) -> None:
         self._screen, self._selected, self._bulk = screen, selected, bulk
         self._missing, self._on_resent, self._rows = missing, resent, rows
+        self._last_resent, self._resent_s = "", 0.0
         screen.subjects.update(resend=self._ids, cancel=self._ids)
 
     @property
@@ -106,6 +111,9 @@ class DeliveryActions(ScreenPart):
     async def _resend(self, selected: Sequence[Delivery | DeliveryDetail]) -> None:
         if len(selected) > 1 and not await self._confirmed(selected):
             return
+        if len(selected) == 1 and self._was_resent(selected[0].id):
+            self._screen.notice(f"{selected[0].id} was sent again just now", "warn")
+            return
         outcome = await self._bulk.run(
             selected,
             lambda delivery: calls.resend_delivery(delivery.id),
@@ -120,7 +128,11 @@ class DeliveryActions(ScreenPart):
         if self._rows is not None:
             self._rows.unmark(delivery for delivery, _ in outcome.done)
         if sent:
+            self._last_resent, self._resent_s = selected[-1].id, monotonic()
             self._on_resent(sent)
+
+    def _was_resent(self, delivery: str) -> bool:
+        return delivery == self._last_resent and monotonic() - self._resent_s < _RESENT_S
 
     async def _confirmed(self, selected: Sequence[Delivery | DeliveryDetail]) -> bool:
         """Ask before resending more than one delivery: a receiver cannot undo a duplicate."""
