@@ -34,16 +34,16 @@ OWED_AFTER_S: Final = 5.0
 _TURN_S: Final = 0.03
 """Time between steps of a replay while it has slots: some deliveries share a transaction."""
 _SLOT_S: Final = 0.1
-"""How often a replay looks whether live traffic leaves a slot."""
+"""The wait between two tries to get a slot that live traffic leaves free."""
 _IDLE_S: Final = 0.25
 """Time between turns of a replay that can do nothing: its hooks are disabled, or all is paused."""
 _BETWEEN_RESULTS_S: Final = 0.01
 _LONGEST_REST_S: Final = 1.0
 _HOOKS_AT_ONCE: Final = 100
 _LINE_S: Final = 0.2
-"""How often an ordered hook is tried whose line is not empty."""
+"""The wait between two tries at an ordered hook whose line is not empty."""
 _LIVE_TRAFFIC_S: Final = 1.0
-"""After this time without a free slot a hook is said to wait for live traffic."""
+"""After this time without a free slot a hook shows that it waits for live traffic."""
 _IN_LINE_S: Final = 5.0
 """The same for an ordered hook whose line is not empty; one attempt may take longer than that."""
 _SHOWN_EVERY_S: Final = 1.0
@@ -54,7 +54,7 @@ _RETRY_S: Final = 1.0
 
 @dataclass(slots=True)
 class _Walk:
-    """The walk of one hook: what is found after its cursor, and since when it is blocked.
+    """The walk of one hook: the candidates after its cursor, and since when it is blocked.
 
     ``in_line`` is the delivery that waits in the line of an ordered hook, ``left_line`` the one
     before it, until its result is counted, and ``failures`` how many gave up in a row: any server
@@ -63,7 +63,7 @@ class _Walk:
 
     hook: HookId
     cursor: int
-    found: deque[ReplayCandidate] = field(default_factory=deque)
+    candidates: deque[ReplayCandidate] = field(default_factory=deque)
     end: int = 0
     skipped: Mapping[str, int] = field(default_factory=dict)
     complete: bool = False
@@ -88,22 +88,22 @@ class _Walk:
             return "live_traffic"
         return None
 
-    def take(self, limit: int) -> list[ReplayCandidate]:
+    def step_candidates(self, limit: int) -> list[ReplayCandidate]:
         """Return the next candidates for one step."""
-        taken: list[ReplayCandidate] = []
+        chosen: list[ReplayCandidate] = []
         size = 0
-        for candidate in self.found:
+        for candidate in self.candidates:
             size += candidate.size
-            if len(taken) >= min(limit, STEP_DELIVERIES) or (taken and size > STEP_BYTES):
+            if len(chosen) >= min(limit, STEP_DELIVERIES) or (chosen and size > STEP_BYTES):
                 break
-            taken.append(candidate)
-        return taken
+            chosen.append(candidate)
+        return chosen
 
-    def handled(self, cursor: int) -> None:
-        """Move the cursor behind what a step handled."""
+    def move_to(self, cursor: int) -> None:
+        """Move the cursor, and drop the candidates up to it."""
         self.cursor = cursor
-        while self.found and self.found[0].cursor <= cursor:
-            self.found.popleft()
+        while self.candidates and self.candidates[0].cursor <= cursor:
+            self.candidates.popleft()
 
 
 @dataclass(slots=True)
@@ -204,19 +204,19 @@ class ReplayRun:
         finally:
             for hook in kept - self._kept:
                 self._engine.release_kept_slot(hook)
-            for one in planned:
-                if not one.begun:  # nobody else releases them
-                    self._engine.unreserve(one.walk.hook, one.step.places)
-                    self._bucket.put_back(len(one.step.candidates))
-        for one, result in zip(planned, results, strict=True):
+            for planned_step in planned:
+                if not planned_step.begun:  # only this releases them
+                    self._engine.unreserve(planned_step.walk.hook, planned_step.step.places)
+                    self._bucket.put_back(len(planned_step.step.candidates))
+        for planned_step, result in zip(planned, results, strict=True):
             if isinstance(result, BaseException):
-                self._bucket.put_back(len(one.step.candidates))
+                self._bucket.put_back(len(planned_step.step.candidates))
                 if not isinstance(result, HooktuiError):
                     raise result
                 log_failure(_log, result, "a step of a replay")
-                one.walk.not_before_s = monotonic() + _RETRY_S
+                planned_step.walk.not_before_s = monotonic() + _RETRY_S
             else:
-                self._apply(one.walk, one.step, result)
+                self._apply(planned_step.walk, planned_step.step, result)
         return bool(planned)
 
     async def _plan_steps(self, planned: list[_PlannedStep], kept: Set[HookId]) -> None:
@@ -251,8 +251,8 @@ class ReplayRun:
     def _plan(self, walk: _Walk) -> _PlannedStep | None:
         """Return the next step of a hook; None: it waits.
 
-        Searches run beside: the places that it reserves are used at once, and no hook waits until
-        another one is searched.
+        It does not wait for a search: its places are used at once, and no hook waits for the search
+        of another one.
         """
         if walk.not_before_s > monotonic():
             return None
@@ -264,21 +264,21 @@ class ReplayRun:
             return None
         if not self._is_searched(walk, hook.version):
             return None
-        if not walk.found:
+        if not walk.candidates:
             return self._step(walk, [], 0)
         now_s, since_s = monotonic(), walk.blocked_since_s
         owed = since_s is not None and now_s - since_s >= OWED_AFTER_S
         tokens = self._bucket.whole(self._store.clock())
-        # The one that is owed may be borrowed, so that no other hook waits for its token.
+        # A hook that is owed a slot may borrow its token, so that no other hook waits for it.
         borrows = owed and not self._borrowed and tokens == 0
         if borrows:
             tokens = 1
-        candidates = walk.take(tokens)
+        candidates = walk.step_candidates(tokens)
         if not candidates:
             return None
         if hook.settings.ordered:
             walk.blocked_since_s = None
-            self._take(1, borrows=borrows)
+            self._use_tokens(1, borrows=borrows)
             return self._step(walk, candidates[:1], 0)
         if self._engine.replayed.failures(walk.hook) >= FAILURES_IN_A_ROW:
             return None
@@ -291,10 +291,10 @@ class ReplayRun:
                 walk.blocked_since_s = now_s
             return None
         walk.blocked_since_s = now_s if owed else None
-        self._take(places, borrows=borrows)
+        self._use_tokens(places, borrows=borrows)
         return self._step(walk, candidates[:places], places)
 
-    def _take(self, tokens: int, *, borrows: bool) -> None:
+    def _use_tokens(self, tokens: int, *, borrows: bool) -> None:
         self._bucket.take(tokens)
         self._borrowed = borrows
 
@@ -338,12 +338,12 @@ class ReplayRun:
             replay.selection, hook, replay.id, replay.id, replay.ids_ahead
         )
         found = await self._store.scan(queries.next_candidates, selected, walk.cursor)
-        walk.found = deque(found.candidates)
+        walk.candidates = deque(found.candidates)
         walk.end, walk.skipped, walk.complete = found.end, found.skipped, found.complete
         walk.version, walk.loaded = hook.version, True
 
     def _step(self, walk: _Walk, candidates: list[ReplayCandidate], places: int) -> _PlannedStep:
-        takes_all = len(candidates) == len(walk.found) and walk.loaded
+        takes_all = len(candidates) == len(walk.candidates) and walk.loaded
         now_s = monotonic()
         show = now_s - self._shown_s >= _SHOWN_EVERY_S
         if show:
@@ -371,7 +371,7 @@ class ReplayRun:
                 self._stopped = True
             case StepOutcome.OUTDATED:
                 self._bucket.put_back(len(step.candidates))
-                walk.found.clear()
+                walk.candidates.clear()
                 walk.loaded = False
             case StepOutcome.WAITS:
                 self._bucket.put_back(len(step.candidates))
@@ -383,15 +383,15 @@ class ReplayRun:
                 walk.in_line_since_s = None
                 if result.in_line is not None:  # so the one before it has ended
                     walk.left_line, walk.in_line = walk.in_line, result.in_line
-                walk.handled(result.cursor)
-                walk.loaded = bool(walk.found)
+                walk.move_to(result.cursor)
+                walk.loaded = bool(walk.candidates)
                 self._used_up |= result.used_up
                 if result.walked:
                     del self.walks[walk.hook]
                     self._engine.release_kept_slot(walk.hook)
 
     async def _set_aside(self) -> None:
-        """Stop the walks of hooks of which too many attempts in a row failed."""
+        """Stop the walks of hooks with too many failed attempts in a row."""
         for hook, walk in list(self.walks.items()):
             await self._count_in_line(walk)
             failures = max(self._engine.replayed.failures(hook), walk.failures)

@@ -20,10 +20,10 @@ from hooktui.store.base import Store
 
 _log = logging.getLogger(__name__)
 
-LOOK_EVERY_S: Final = 2.0
-_LOOKS_APART_S: Final = 0.05
+POLL_EVERY_S: Final = 2.0
+_POLLS_APART_S: Final = 0.05
 _RENEW_EVERY_S: Final = 2.5
-"""Only a look renews leases, up to `LOOK_EVERY_S` later: together less than 5 s."""
+"""A poll renews older leases; with the wait for it, this is less than a third of `LEASE_MS`."""
 
 
 class ReplayRunner:
@@ -39,8 +39,8 @@ class ReplayRunner:
         self._renewed_s = 0.0
 
     def start(self) -> None:
-        """Start to look for replays."""
-        self._task = asyncio.create_task(self._look_again(), name="replays")
+        """Start to poll for replays."""
+        self._task = asyncio.create_task(self._poll_forever(), name="replays")
 
     async def stop(self) -> None:
         """End all steps, and give the replays to other servers."""
@@ -52,7 +52,7 @@ class ReplayRunner:
                 await self._store.write(changes.release_replays, self._store.token)
 
     def wake(self) -> None:
-        """Look for changed replays now."""
+        """Poll for changed replays now."""
         self._wake.set()
 
     def waits_for(self, hook: HookId) -> str | None:
@@ -63,19 +63,19 @@ class ReplayRunner:
                 return walk.waits_for()
         return None
 
-    async def _look_again(self) -> None:
+    async def _poll_forever(self) -> None:
         first = True
         while True:
             self._wake.clear()
             try:
-                await self._look(first=first)
+                await self._poll(first=first)
                 first = False
-            except Exception as error:  # the next look retries
+            except Exception as error:  # the next poll retries
                 log_failure(_log, error, "looking for replays")
-            await asyncio.sleep(_LOOKS_APART_S)
-            await wait_at_most(self._wake, LOOK_EVERY_S - _LOOKS_APART_S)
+            await asyncio.sleep(_POLLS_APART_S)
+            await wait_at_most(self._wake, POLL_EVERY_S - _POLLS_APART_S)
 
-    async def _look(self, *, first: bool) -> None:
+    async def _poll(self, *, first: bool) -> None:
         store = self._store
         may_take = await store.own_read(queries.may_be_taken, store.clock())
         if may_take:
@@ -88,10 +88,10 @@ class ReplayRunner:
         if not may_take and not self._tasks and not first:
             return
         await self._renew()
-        for identity in [one for one, task in self._tasks.items() if task.done()]:
+        for identity in [replay for replay, task in self._tasks.items() if task.done()]:
             _log_end(self._tasks.pop(identity))
             del self._runs[identity]
-        known = list(self._tasks)  # one that ends during the read is run again by the next look
+        known = list(self._tasks)  # one that ends during the read is run again by the next poll
         running = await store.own_read(queries.replays_of, store.token, known)
         mine = {replay.id: replay for replay in running}
         for identity in known:

@@ -268,19 +268,19 @@ async def test_a_hook_that_another_server_set_aside_is_not_done(
 
 
 # Red when the server goes on with the run that it has: nobody walks the hook until the others end.
-async def test_a_replay_that_was_resumed_since_the_last_look_walks_all_hooks_again(
+async def test_a_replay_that_was_resumed_since_the_last_poll_walks_all_hooks_again(
     running: RunningEngine, receivers: Receivers, runner: ReplayRunner
 ):
     hooks = [await hook_with_dead_letters(running, receivers, at_once) for _ in range(2)]
     store = running.store
     await store.write(changes.pause, ACTOR)
     identity = await replay(running, *hooks)
-    await runner._look(first=True)
+    await runner._poll(first=True)
     await store.write(changes.set_aside, store.token, identity, hooks[0])
     del runner._runs[identity].walks[hooks[0]]  # as its run does
     for change in (changes.pause_replay, changes.resume_replay):
         await store.write(change, ACTOR, None, identity)
-    await runner._look(first=False)
+    await runner._poll(first=False)
     assert set(runner._runs[identity].walks) == set(hooks)
     await store.write(changes.resume, ACTOR)
     await running.all_are("delivered", 3 * DEAD)  # the first hook had the events of the other
@@ -297,7 +297,7 @@ async def test_a_clock_that_is_set_forward_pauses_no_replay_that_is_being_run(
     runner.start()
     await until(lambda: runner._tasks)
     clock.advance(3_700)
-    await runner._look(first=False)
+    await runner._poll(first=False)
     assert (await store.read(queries.get_replay, 1, identity)).state == "running"
     await store.write(changes.resume, ACTOR)
     await running.all_are("delivered", DEAD)
@@ -308,7 +308,7 @@ async def test_a_clock_that_is_set_forward_pauses_no_replay_that_is_being_run(
 async def test_a_lease_is_renewed_every_5_seconds_however_looks_fall(
     runner: ReplayRunner, monkeypatch, apart_s: float
 ):
-    assert apart_s <= replay_runner.LOOK_EVERY_S + 0.1  # a look takes time as well
+    assert apart_s <= replay_runner.POLL_EVERY_S + 0.1  # a poll takes time as well
     now_s, renewed_s = 1_000.0, []
 
     async def write(change, *_):
@@ -361,10 +361,10 @@ async def test_a_hook_that_is_down_does_not_stop_the_others_of_a_replay(
 def test_a_step_has_at_most_100_deliveries_and_4_mib(size: int, most: int):
     walk = replay_run._Walk(HookId(1), 0)
     numbers = range(1, 300)
-    walk.found.extend(ReplayCandidate(n, EventId(n), None, None, size, {}) for n in numbers)
-    taken = walk.take(250)
+    walk.candidates.extend(ReplayCandidate(n, EventId(n), None, None, size, {}) for n in numbers)
+    taken = walk.step_candidates(250)
     assert [candidate.cursor for candidate in taken] == list(numbers)[:most]
-    assert len(walk.take(1)) == 1
+    assert len(walk.step_candidates(1)) == 1
 
 
 class BusyEngine:
