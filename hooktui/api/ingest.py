@@ -45,7 +45,7 @@ MAX_LINES, MAX_LINES_BYTES = 1000, 8 * 1024 * 1024
 _LINES_PER_STEP, _SMALL_LINE = 20, 4 * 1024
 """Number and size of the lines that are parsed in one step."""
 _MOST_PLACES = 6
-"""Names and values of a line: where the text of its data may be. More would be tried for long."""
+"""Where the text of a line's data may be: in one of its three names or three values."""
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True):

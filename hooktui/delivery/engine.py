@@ -267,7 +267,7 @@ class Engine:
 
     @property
     def working(self) -> bool:
-        """Return whether the loops that claim and rescue are running."""
+        """Whether the loops that claim and rescue are running."""
         return bool(self._loops) and not any(loop.done() for loop in self._loops)
 
     def load(self) -> Load:

@@ -1,4 +1,4 @@
-"""What the queue of a hook shows of its pace: how much is in flight, and what limits it."""
+"""The pace of a hook, as its queue shows it: the number in flight, and the limit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hooktui.domain.wire.hooks import HookPace, LimitedBy, LimitKind
 
 LOG_EVERY_S: Final = 60.0
 _CUT_S: Final = 10.0
-"""A cut ends within one window."""
+"""How long after its begin a cut may still lower the limit: the longest window."""
 _MIN_LOGGED: Final = 4
 """A cut of fewer in flight is not worth a line."""
 

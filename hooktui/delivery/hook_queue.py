@@ -89,7 +89,7 @@ class HookQueue:
         history: of the adaptive limit, once it changed.
         cut_logged_s: when a cut of the limit was last logged (monotonic).
         closed_until_ms: no delivery starts before it, because the receiver responded with 429.
-        kept: slots kept free for a replay that waited for long: 0 or 1.
+        kept: slots kept free for a replay that waited for a long time: 0 or 1.
         replay_waited_ms: when a replay last wanted more slots than it may have.
         ready_queue: the ready queues that contain it, in ``group``.
         share: of its account.

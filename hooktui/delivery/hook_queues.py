@@ -76,7 +76,7 @@ def even_shares(demands: Sequence[int], total: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What a hook queue does next: start waiting deliveries, and claim more.
+    """The next actions of a hook queue: it starts waiting deliveries, and claims more.
 
     Attributes:
         starts: deliveries that were claimed ahead and have a slot now.
@@ -233,8 +233,8 @@ class HookQueues:
             limit: maximum number of places.
             own: the replay's deliveries in flight; they take at most half of the hook's slots.
             now_ms: the time.
-            owed: the replay waited for long: take one place even if live deliveries wait, or keep
-                the next slot that becomes free.
+            owed: the replay waited for a long time: take one place even if live deliveries wait, or
+                keep the next slot that becomes free.
         """
         queue = self._queues.get(hook)
         if queue is None:
@@ -369,7 +369,7 @@ class HookQueues:
 
     def withdraw_all(self) -> list[ClaimedDelivery]:
         """Remove and return all waiting deliveries."""
-        return [one for hook in list(self._with_waiting) for one in self.withdraw(hook)]
+        return [claim for hook in list(self._with_waiting) for claim in self.withdraw(hook)]
 
     def withdraw_late(self, now_ms: int) -> list[ClaimedDelivery]:
         """Remove and return the deliveries that waited too long for a slot."""
@@ -535,12 +535,12 @@ class HookQueues:
         return True
 
     def next_due_ms(self) -> int | None:
-        """Return when time alone may make a queue ready, None: not foreseeable."""
+        """Return when time alone may make a queue ready (ms); None: it will not."""
         return self._later[0][0] if self._later else None
 
     @property
     def any_ready(self) -> bool:
-        """Return whether a hook queue can start a delivery now."""
+        """Whether a hook queue can start a delivery now."""
         if self._used >= self._max_in_flight:
             return False
         if self._fast.count > 0 or (self._slow.count > 0 and self._used_slow < self._max_slow):

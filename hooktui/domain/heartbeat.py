@@ -51,6 +51,6 @@ class Heartbeat:
 
     @property
     def age_s(self) -> float:
-        """Return how long the current step has taken; 0 while idle."""
+        """How long the current step has taken, in seconds; 0 while idle."""
         since_s = self._since_s
         return 0.0 if since_s is None else self._clock() - since_s

@@ -1,4 +1,4 @@
-"""What the limit of a hook was over time, in steps of five minutes; in memory only."""
+"""The limit of a hook over time, in steps of five minutes; in memory only."""
 
 from __future__ import annotations
 

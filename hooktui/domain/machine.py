@@ -27,12 +27,12 @@ class Condition(StrEnum):
 
     @property
     def words(self) -> str:
-        """Return the condition as the end of "this machine ..."."""
+        """The condition as the end of "this machine ..."."""
         return _WORDS[self][0]
 
     @property
     def advice(self) -> str:
-        """Return how to fix it."""
+        """How to fix it."""
         return _WORDS[self][1]
 
     @property

@@ -1,4 +1,4 @@
-"""What an attempt shows about the pace of its receiver."""
+"""The observation of an attempt: its evidence about the pace of the receiver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an adaptive limit remembers of the responses: bounded, whatever their number."""
+"""The memory of an adaptive limit: its size does not depend on the number of responses."""
 
 from __future__ import annotations
 

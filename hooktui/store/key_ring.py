@@ -79,7 +79,7 @@ class KeyRing:
 
     @property
     def source(self) -> str:
-        """Return a readable name of the keys' location."""
+        """A readable name of the keys' location."""
         what = {"credential": "the systemd credential", "file": "the key file"}
         return f"{what.get(self.kind, 'the variable')} {self.place}"
 

@@ -27,7 +27,7 @@ STALLED_S = 10.0
 LATE_S = 1.0
 """A transaction that took longer is logged."""
 FAILING_S = 15.0
-"""How long a failed transaction counts if none follows; what must be stored is repeated earlier."""
+"""How long a failure counts if no transaction follows it; results are retried sooner."""
 
 
 class Operation(Generic[R]):
@@ -89,9 +89,9 @@ class WriteQueue:
 
     @property
     def failure(self) -> HooktuiError | None:
-        """Why the database could not store the last transaction; None: it could, or it is long ago.
+        """Why the last transaction failed, for `FAILING_S` after it; None: it did not.
 
-        Without this, nothing but the callers' own errors shows a database that only reads.
+        Without it, only callers would notice that the database cannot be written.
         """
         if self._failed is None or time.monotonic() - self._failed[0] > FAILING_S:
             return None

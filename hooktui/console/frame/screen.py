@@ -641,5 +641,5 @@ def front_screen(app: App[Any]) -> ConsoleScreen | None:
 
 
 def close_front(app: App[Any]) -> None:
-    """Close the screen or dialog in the foreground; who waits for its result gets None."""
+    """Close the screen or dialog in the foreground; its result is None."""
     app.screen.dismiss(None)

@@ -82,7 +82,7 @@ class HookActions(ScreenPart):
     async def read_again(self) -> Hook:
         """Return the selected hook as it is now, or the same one after a notice.
 
-        That it is deleted is said once: it must not replace what a command says later.
+        Its deletion is reported once: a second notice would replace that of a later command.
         """
         from hooktui.client import calls
 
