@@ -150,19 +150,10 @@ def _finish_steps(
             if index % _RESULTS_PER_STEP == 0:
                 yield
             continue
-        claim = result.claim
+        claim, tries, code = result.claim, result.decision.tries, result.exchange.status_code
+        values = (tries, state.finished_at, state.duration_ms, code)
         indexes.append(index)
-        rows.append(
-            (
-                result.decision.tries,
-                state.finished_at,
-                state.duration_ms,
-                result.exchange.status_code,
-                claim.delivery,
-                claim.number,
-                token,
-            )
-        )
+        rows.append((*values, claim.delivery, claim.number, token))
     all_held = raw.executemany(sql.FINISH_DELIVERED, rows).rowcount == len(rows) if rows else True
     finished: set[tuple[DeliveryId, int]] = set()
     for index in indexes:
@@ -206,17 +197,9 @@ def _finish_one(
 
 def _same_attempt(raw: sqlite3.Connection, result: AttemptResult) -> bool:
     """Return whether this result is stored: a commit without a known outcome is repeated."""
-    claim = result.claim
-    cursor = raw.execute(
-        sql.FIND_SAME_ATTEMPT,
-        (
-            claim.delivery,
-            claim.number,
-            result.started_at_ms,
-            result.finished_at_ms,
-            result.decision.outcome.value,
-        ),
-    )
+    claim, outcome = result.claim, result.decision.outcome.value
+    traits = (result.started_at_ms, result.finished_at_ms, outcome)
+    cursor = raw.execute(sql.FIND_SAME_ATTEMPT, (claim.delivery, claim.number, *traits))
     return cursor.fetchone() is not None
 
 
