@@ -15,7 +15,7 @@ from hooktui.domain.live_hook import wants
 from hooktui.store.contract import NewEvent
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning import matching
-from hooktui.store.planning.matching import Outdated, accept_matched, check_current
+from hooktui.store.planning.matching import Match, Outdated, accept_matched, check_current
 from tests.support.live_hooks import live_hook
 
 TYPES = ("job.failed", "job.started", "cluster.error", "ping")
@@ -113,8 +113,9 @@ async def test_a_dense_body_is_matched_before_the_transaction(count: int) -> Non
     body = b"[" + b"1," * count + b"1]"
     hooks = LiveHooks()
     hooks.put({HookId(1): live_hook(1, filter="data.a:1")})
-    assert await accept_matched([offer(body)], hooks, _returning) == {0: {HookId(1): (1, False)}}
-    check_current([offer(body)], hooks, {0: {HookId(1): (1, False)}})
+    matches = {0: {HookId(1): Match(1, False)}}
+    assert await accept_matched([offer(body)], hooks, _returning) == matches
+    check_current([offer(body)], hooks, matches)
     with pytest.raises(Outdated):
         check_current([offer(body)], hooks, {})
 

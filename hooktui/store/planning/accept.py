@@ -22,7 +22,7 @@ from hooktui.domain.live_hook import SkipReason, skip_reason
 from hooktui.store.contract import LEASE_S, Acceptance, ClaimedDelivery, NewEvent, Reserve
 from hooktui.store.feed_items import DeliveryState, delivery_item, event_item
 from hooktui.store.live_hooks import LiveHooks, Subscribers
-from hooktui.store.planning.matching import Matches, check_current, subject_of
+from hooktui.store.planning.matching import HookMatches, Matches, check_current, subject_of
 from hooktui.store.tx import SideEffects
 
 KEY_KEPT_MS = 24 * 3600 * 1000
@@ -32,7 +32,7 @@ MAX_KEY = 255
 
 KnownKeys = Mapping[tuple[AccountId, str], "KnownKey"]
 
-_NOTHING: Mapping[HookId, tuple[int, bool]] = {}
+_UNMATCHED: HookMatches = {}
 # Bound once: a look-up of an enum's value costs more than the row that it goes into.
 _PENDING = DeliveryStatus.PENDING.value
 _LEASED = DeliveryState(DeliveryStatus.SENDING.value, 1)
@@ -211,7 +211,7 @@ def plan_accept(
         if index in repeats:
             plan.accepted.append(_repeated_acceptance(event, repeats[index], plan))
         else:
-            matched = matches.get(index, _NOTHING)
+            matched = matches.get(index, _UNMATCHED)
             yield from _plan_event(
                 plan, event, subscribers, matched, reserve, ids, lease, now_ms, {}
             )
@@ -231,7 +231,7 @@ def plan_alert(
         skips[SkipReason.SELF] = [about]
     to_others = Subscribers(others, subscribers.weight)
     lease = lease_from(0, now_ms)
-    yield from _plan_event(plan, event, to_others, _NOTHING, None, ids, lease, now_ms, skips)
+    yield from _plan_event(plan, event, to_others, _UNMATCHED, None, ids, lease, now_ms, skips)
     return plan
 
 
@@ -244,7 +244,7 @@ def _plan_event(
     plan: Plan,
     new: NewEvent,
     subscribers: Subscribers,
-    matches: Mapping[HookId, tuple[int, bool]],
+    matches: HookMatches,
     reserve: Reserve | None,
     ids: IdClock,
     lease: Lease,
@@ -261,8 +261,8 @@ def _plan_event(
         if index % _HOOKS_PER_STEP == _HOOKS_PER_STEP - 1:
             yield
         match = matches.get(hook.id) if matches else None
-        if match is not None and match[0] == hook.version and hook.active:
-            reason = None if match[1] else SkipReason.FILTER
+        if match is not None and match.version == hook.version and hook.active:
+            reason = None if match.fits else SkipReason.FILTER
         else:
             reason = skip_reason(hook, subject)
         if reason is not None:

@@ -35,7 +35,7 @@ def claimed_delivery(row: Sequence[Any], number: int, body: bytes | None) -> Cla
     """Return the claim of a row that begins with the columns of every search for deliveries.
 
     Args:
-        row: delivery, event, event type, hook, account, trigger, number of the last attempt, tries,
+        row: delivery, event, event type, hook, account, trigger, attempt number, tries,
             interruptions.
         number: number of the new attempt.
         body: the event's body; None if retention has deleted it.

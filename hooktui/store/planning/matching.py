@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from hooktui.domain.errors import TooLarge, Unavailable
 from hooktui.domain.filters.data import Stored
@@ -34,10 +34,20 @@ _BYTES_OF_A_VALUE: Final = 100
 MAX_DELIVERIES: Final = 100_000
 """Limit of a batch, which is one transaction. A single event may have any number."""
 
-Matches = Mapping[int, Mapping[HookId, tuple[int, bool]]]
-"""By index of an event in its call and by hook: the hook's version, and whether it matches."""
+
+class Match(NamedTuple):
+    """Whether an event matches the filter of a hook, as of a version of the hook."""
+
+    version: int
+    fits: bool
+
+
+HookMatches = Mapping[HookId, Match]
+Matches = Mapping[int, HookMatches]
+"""The evaluated filters, by the index of an event in its call."""
 
 NO_MATCHES: Final[Matches] = {}
+_UNKNOWN: Final = Match(-1, False)
 
 
 class Outdated(Unavailable):
@@ -128,38 +138,35 @@ def _size(body: bytes, weight: int) -> int:
     return size
 
 
-def _weight_left(subscribers: Subscribers, matches: Mapping[HookId, tuple[int, bool]]) -> int:
+def _weight_left(subscribers: Subscribers, matches: HookMatches) -> int:
     return sum(
         hook.filter_weight
         for hook in subscribers.hooks
-        if hook.filter is not None and matches.get(hook.id, _NEVER)[0] != hook.version
+        if hook.filter is not None and matches.get(hook.id, _UNKNOWN).version != hook.version
     )
 
 
-_NEVER: Final = (-1, False)
-
-
 def _match_steps(events: Sequence[NewEvent], live: LiveHooks, earlier: Matches) -> Steps[Matches]:
-    matches: dict[int, dict[HookId, tuple[int, bool]]] = {}
+    matches: dict[int, HookMatches] = {}
     for index, event in enumerate(events):
         yield
         # Captured now: hooks may change between two slices.
         subscribers = live.subscribers(event.account, event.type)
         before = earlier.get(index, {})
-        here: dict[HookId, tuple[int, bool]] = {}
+        of_event: dict[HookId, Match] = {}
         subject = subject_of(event)
         for hook in subscribers.hooks if subscribers.weight else ():
             if hook.filter is None:
                 continue
             yield
-            was = before.get(hook.id, _NEVER)
-            if was[0] != hook.version:
+            match = before.get(hook.id, _UNKNOWN)
+            if match.version != hook.version:
                 fits = hook.active and (yield from hook.filter.match_steps(subject, 0))
-                was = (hook.version, fits)
-            here[hook.id] = was
+                match = Match(hook.version, fits)
+            of_event[hook.id] = match
         yield from subject.forget_steps()
-        if here:
-            matches[index] = here
+        if of_event:
+            matches[index] = of_event
     return matches
 
 
