@@ -97,7 +97,7 @@ def moment(at: int | str, now_ms: int, *, seconds: bool = True) -> str:
 def breaker_end(status: ServerStatus | None, hook: int, now_ms: int) -> str:
     """Return until when the breaker of a hook blocks: ``until 14:03:07``; empty: not known."""
     breakers = () if status is None else status.breakers
-    probe_ms = next((from_rfc3339(one.probe_at) for one in breakers if one.hook == hook), 0)
+    probe_ms = next((from_rfc3339(b.probe_at) for b in breakers if b.hook == hook), 0)
     return f"until {moment(probe_ms, now_ms)}" if probe_ms > now_ms else ""
 
 

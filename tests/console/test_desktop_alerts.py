@@ -22,7 +22,7 @@ class Terminal:
         """Take alerts; return what was written for them."""
         self.written.clear()
         lines = [FeedLine("alert", "2026-11-27T12:00:00Z", fields) for fields in alerts]
-        self.notifier.take(lines, quiet=quiet)
+        self.notifier.receive(lines, quiet=quiet)
         return list(self.written)
 
 
@@ -108,5 +108,5 @@ def test_a_type_without_a_text_is_not_told() -> None:
 def test_other_lines_of_the_feed_are_no_alerts() -> None:
     terminal = Terminal()
     terminal.notifier.focused(False)
-    terminal.notifier.take([FeedLine("hook", "2026-11-27T12:00:00Z", alert())], quiet=False)
+    terminal.notifier.receive([FeedLine("hook", "2026-11-27T12:00:00Z", alert())], quiet=False)
     assert terminal.written == []

@@ -232,7 +232,7 @@ def _is_replaced(delivery: Delivery | DeliveryDetail) -> bool:
 def _resent_words(
     selected: Sequence[Delivery | DeliveryDetail], sent: Sequence[Delivery], shell: Shell
 ) -> str:
-    held = sum(one.held for one in sent)
+    held = sum(delivery.held for delivery in sent)
     if len(sent) != 1:
         words = f"{counted(len(sent) - held, 'delivery')} sent again"
         return f"{words}, {held:,} held by disabled hooks" if held else words

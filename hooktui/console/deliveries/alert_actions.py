@@ -54,13 +54,13 @@ class AlertActions(ScreenPart, Generic[T]):
         on_row = self._screen.on_row
         return {"acknowledge": on_row(self._acknowledge), "snooze": on_row(self._snooze)}
 
-    def _acknowledge(self, thing: T) -> Coroutine[None, None, None]:
-        """Acknowledge it: no notifications are sent for it until it ends."""
+    def _acknowledge(self, row: T) -> Coroutine[None, None, None]:
+        """Acknowledge the row: alert hooks are not notified of it again until it ends."""
         words = "acknowledged; alert hooks are notified when it ends"
-        return self._change(thing, self._acknowledge_call(thing), "acknowledging", words)
+        return self._change(row, self._acknowledge_call(row), "acknowledging", words)
 
-    async def _snooze(self, thing: T) -> None:
-        name, asked_ms = self._name(thing), self._screen.shell.clock()
+    async def _snooze(self, row: T) -> None:
+        name, asked_ms = self._name(row), self._screen.shell.clock()
         morning_s = seconds_to_morning(asked_ms)
         choices = {
             "1": (_HOUR_S, "1 hour"),
@@ -82,10 +82,10 @@ class AlertActions(ScreenPart, Generic[T]):
         if answer == "t":  # the question may have been open for hours
             for_s = max(for_s - (self._screen.shell.clock() - asked_ms) // 1000, MIN_SNOOZE_S)
         words = f"snoozed for {format_duration(for_s)}"
-        await self._change(thing, self._snooze_call(thing, for_s), "snoozing", words)
+        await self._change(row, self._snooze_call(row, for_s), "snoozing", words)
 
-    async def _change(self, thing: T, call: Call[Any], doing: str, words: str) -> None:
-        name = self._name(thing)
+    async def _change(self, row: T, call: Call[Any], doing: str, words: str) -> None:
+        name = self._name(row)
         done = await self._screen.call(call, f"{doing} {name}")
         if done is not None:
             alerts = done.alerts if isinstance(done, ChangedGroup) else 0  # absent in old servers

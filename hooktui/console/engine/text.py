@@ -39,10 +39,8 @@ def engine_hooks(status: ServerStatus) -> list[EngineHook]:
     """Return the hooks with the most waiting deliveries, then those with only an open breaker."""
     breakers = {breaker.hook: breaker for breaker in status.breakers}
     hooks = [
-        EngineHook(
-            hook=one.hook, name=one.name, waiting=one.count, breaker=breakers.pop(one.hook, None)
-        )
-        for one in status.backlog.hooks
+        EngineHook(hook=q.hook, name=q.name, waiting=q.count, breaker=breakers.pop(q.hook, None))
+        for q in status.backlog.hooks
     ]
     return hooks + [EngineHook(hook=b.hook, name=b.name, breaker=b) for b in breakers.values()]
 

@@ -42,7 +42,7 @@ class HookActions(ScreenPart):
         deleted: Callable[[Sequence[Hook]], None] = lambda _: None,
     ) -> None:
         self.deleting = False
-        self._toggling = self._says_deleted = False
+        self._toggling = self._deletion_reported = False
         self._screen, self._selected = screen, selected
         self._bulk, self._on_deleted = bulk, deleted
         screen.subjects.update(dict.fromkeys(_ON_HOOKS, self._ids))
@@ -90,10 +90,10 @@ class HookActions(ScreenPart):
         try:
             return await self._screen.send(calls.get_hook(hook.id))
         except NotFound:
-            if not self._says_deleted:
+            if not self._deletion_reported:
                 back = self._screen.shell.key("back")
                 self._screen.notice(f"the hook is deleted; {back} goes back", "warn")
-            self._says_deleted = True
+            self._deletion_reported = True
         except HooktuiError as error:
             self._screen.show_error(error)
         return hook
@@ -143,20 +143,20 @@ class HookActions(ScreenPart):
 
     async def _activate(self, hooks: Sequence[Hook]) -> None:
         """Enable the hooks, or disable them if the first one is enabled."""
-        shown, active = self._screen.shell.account, not hooks[0].active
+        view, active = self._screen.shell.account, not hooks[0].active
         word = "enabled" if active else "disabled"
         # Until this is finished, nothing can be undone: the previous toggle is no longer the last.
-        account, before = shown.number, shown.last_toggled
-        shown.last_toggled, self._toggling = [], True
+        number, before = view.number, view.last_toggled
+        view.last_toggled, self._toggling = [], True
         try:
             others = [hook for hook in hooks if hook.active != active]
             outcome = await self._toggle(others, word, active=active)
         finally:
             self._toggling = False
         toggled = [hook for hook, _ in outcome.done]
-        here = shown.number == account
-        if here and (toggled or not shown.last_toggled):
-            shown.last_toggled = [(hook, not active) for hook in toggled] or before
+        is_shown = view.number == number
+        if is_shown and (toggled or not view.last_toggled):
+            view.last_toggled = [(hook, not active) for hook in toggled] or before
         words = "no hook"
         if toggled:
             words = named(toggled[0]) if len(toggled) == 1 else counted(len(toggled), "hook")
@@ -164,21 +164,21 @@ class HookActions(ScreenPart):
         if toggled and not active:
             whose = "its" if len(toggled) == 1 else "their"
             words += f"; {whose} new events are skipped"
-        undoes = f"; {self._screen.shell.key('undo')} undoes it" if toggled and here else ""
+        undoes = f"; {self._screen.shell.key('undo')} undoes it" if toggled and is_shown else ""
         self._screen.notice(outcome.message(words, named) + undoes, outcome.severity)
         self._screen.refresh_frame()
 
     async def _undo(self, toggled: Sequence[tuple[Hook, bool]]) -> None:
         """Undo the last enable or disable; a second undo retries the hooks that failed."""
-        shown, active = self._screen.shell.account, toggled[0][1]
-        account = shown.number
+        view, active = self._screen.shell.account, toggled[0][1]
+        number = view.number
         word = "enabled" if active else "disabled"
         hooks = [hook for hook, _ in toggled]
         outcome = await self._toggle(hooks, f"{word} again", active=active)
         done = {hook.id for hook, _ in outcome.done}
         gone = {hook.id for hook in outcome.missing}
-        if shown.number == account:
-            shown.last_toggled = [pair for pair in toggled if pair[0].id not in done | gone]
+        if view.number == number:
+            view.last_toggled = [pair for pair in toggled if pair[0].id not in done | gone]
         words = f"undone: {counted(len(done), 'hook')} {word} again"
         self._screen.notice(outcome.message(words, named), outcome.severity)
         self._screen.refresh_frame()

@@ -82,7 +82,7 @@ class ReplayForm(ConsoleScreen):
     def __init__(self, selection: ReplaySelection, started: Callable[[], object]) -> None:
         super().__init__()
         self.handlers.update(save=self.save)
-        self._begun, self._started = values_of(selection), started
+        self._initial, self._started = values_of(selection), started
         self._plan: ReplayPlan | None = None
         self._planned: ReplayValues | None = None
         self._shown: ReplayValues | None = None  # the fields of the plan or error on the screen
@@ -108,7 +108,7 @@ class ReplayForm(ConsoleScreen):
             yield self._lines
 
     def _field(self, name: str) -> Choice | TickBox | Input:
-        content = getattr(self._begun, name)
+        content = getattr(self._initial, name)
         if name == "mode":
             return Choice(MODES, MODES.index(content), id=name)
         if name == "include_ordered":
@@ -126,7 +126,7 @@ class ReplayForm(ConsoleScreen):
     @property
     def unsaved(self) -> bool:
         """Whether changes of the fields would be lost."""
-        return self._timer is not None and self.values() != self._begun
+        return self._timer is not None and self.values() != self._initial
 
     def leave_question(self) -> tuple[str, str]:
         """Return the question before entries are lost, and its details."""
@@ -266,7 +266,7 @@ class ReplayForm(ConsoleScreen):
         try:
             replay = await self.change(call, "starting the replay", _message)
         except HooktuiError as error:
-            if isinstance(error, Refused) and any(one.pointer == "/key" for one in error.errors):
+            if isinstance(error, Refused) and any(e.pointer == "/key" for e in error.errors):
                 # An attempt whose response was lost started it, with an earlier plan.
                 self.notice("this replay was started before: see the list of replays", "warn")
             else:

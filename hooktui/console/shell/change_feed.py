@@ -68,7 +68,7 @@ class FeedChanges:
 
     def merge(self, other: FeedChanges) -> None:
         """Add later changes."""
-        for name in (one.name for one in fields(self)):
+        for name in (attribute.name for attribute in fields(self)):
             setattr(self, name, getattr(self, name) | getattr(other, name))
         if len(self.deliveries) > MAX_DELIVERIES:
             self.deliveries.clear()
@@ -105,7 +105,7 @@ class ChangeFeedFollower:
             except HooktuiError as error:
                 wait_s = self._lost(error)
             else:
-                self._take(page)
+                self._apply(page)
                 wait_s = BUSY_S
             await asyncio.sleep(wait_s)
 
@@ -130,11 +130,11 @@ class ChangeFeedFollower:
         self._failures += 1
         return wait_s
 
-    def _take(self, page: FeedPage) -> None:
+    def _apply(self, page: FeedPage) -> None:
         """Apply a page; the first one after an error also restores the connection."""
         connection, is_first = self._shell.connection, self._position is None
         caught_up = is_first or self._failures > 0
-        self._notifier.take(page.data, quiet=caught_up)
+        self._notifier.receive(page.data, quiet=caught_up)
         if self._failures:
             self._failures = 0
             connection.set_state(ConnectionState.CONNECTED)

@@ -57,7 +57,7 @@ class TerminalNotifier:
         """Forget all known alerts, because the account has changed."""
         self._known.clear()
 
-    def take(self, lines: Iterable[FeedLine], *, quiet: bool) -> None:
+    def receive(self, lines: Iterable[FeedLine], *, quiet: bool) -> None:
         """Process lines of the feed; ``quiet`` (after a start or reconnect) does not notify."""
         new = [line.fields for line in lines if line.kind == "alert" and self._is_new(line.fields)]
         texts = [_TEXTS[kind] for alert in new if (kind := str(alert.get("type"))) in _TEXTS]

@@ -118,7 +118,7 @@ def backdrop_filters(dialog: ModalScreen[Any]) -> Sequence[LineFilter]:
 
     Escaped again, the blanks of `keep_order` would be shown and move the rest of the line.
     """
-    return [one for one in dialog.app.get_line_filters() if not isinstance(one, EscapeFilter)]
+    return [f for f in dialog.app.get_line_filters() if not isinstance(f, EscapeFilter)]
 
 
 class Terminal:

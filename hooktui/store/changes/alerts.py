@@ -251,7 +251,7 @@ def _change_group(tx: Tx, group: UndeliveredGroup, change: Callable[[AlertRecord
     of_group = unresolved(tx.conn, [key_of(AlertType.GAVE_UP, hook, group.cause)])
     of_hook = unresolved(tx.conn, [key_of(kind, hook) for kind in _OF_HOOK])
     alerts = of_group or [_create_for_group(tx, AccountId(owner), hook, group)]
-    alerts += [one for one in of_hook if one.status.state is AlertState.OPEN]
+    alerts += [alert for alert in of_hook if alert.status.state is AlertState.OPEN]
     for alert in alerts:
         change(alert)
     return len(alerts)

@@ -40,8 +40,8 @@ def write_causes(tx: Tx) -> None:
     if not after:  # the first part: what fails from now on has its cause already
         until = max(until, floor_at(tx.now_ms))
     ids = select(DELIVERY.c.id).where(DELIVERY.c.id > after, DELIVERY.c.id <= until)
-    some = ids.order_by(DELIVERY.c.id).limit(AT_ONCE).subquery()
-    last = tx.conn.execute(select(func.max(some.c.id))).scalar()
+    part = ids.order_by(DELIVERY.c.id).limit(AT_ONCE).subquery()
+    last = tx.conn.execute(select(func.max(part.c.id))).scalar()
     if last is None:
         tx.conn.execute(delete(CAUSE_BACKFILL))
         return

@@ -106,12 +106,12 @@ def cancel_waiting(tx: Tx, hook: HookId) -> None:
 
 def _forget_all_causes(tx: Tx, hook: HookId) -> int:
     """Remove the causes of some deliveries of a hook; return how many."""
-    some = (
+    part = (
         select(DELIVERY.c.id)
         .where(DELIVERY.c.hook_id == hook, DELIVERY.c.cause.is_not(None))
         .limit(_CANCELLED_AT_ONCE)
     )
-    of_hook = update(DELIVERY).where(DELIVERY.c.id.in_(some))
+    of_hook = update(DELIVERY).where(DELIVERY.c.id.in_(part))
     return tx.conn.execute(of_hook.values(cause=None)).rowcount
 
 

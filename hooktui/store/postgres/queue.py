@@ -261,7 +261,7 @@ async def _claim(
     work: WriteTransaction, statement: str, claims: Sequence[tuple[Claim, tuple[int, int]]]
 ) -> None:
     """Lease for claims that start at these positions."""
-    hooks, limit, *starts = columns([(one.hook, one.room, *start) for one, start in claims], 4)
+    hooks, limit, *starts = columns([(c.hook, c.room, *start) for c, start in claims], 4)
     lease = (work.lease.token, work.lease.until_ms)
     for row in await work.raw.fetch(statement, hooks, limit, work.now_ms, *lease, *starts):
         claims[row[10] - 1][0].add(row)

@@ -38,8 +38,8 @@ class StepReplay(Operation[ReplayStepResult]):
 
         Events that have a first delivery are locked last and together, so in one order, too.
         """
-        await super().run_all(work, sorted(operations, key=lambda one: one._step.hook))
-        first = sorted({event for one in operations for event in one._first})
+        await super().run_all(work, sorted(operations, key=lambda operation: operation._step.hook))
+        first = sorted({event for operation in operations for event in operation._first})
         if first:
             await work.raw.execute(sql.COUNT_FIRST_DELIVERY, first)
 
@@ -78,18 +78,18 @@ class EndReplayLeases(Operation[None]):
 
 async def _plan(work: WriteTransaction, step: ReplayStep, progress: WalkProgress) -> StepPlan:
     raw = work.raw
-    wanted = candidate_events(step)
+    candidates = candidate_events(step)
     events: dict[int, ReplayEvent] = {}
     newest: dict[int, ReplayDelivery] = {}
     in_line: list[int] = []
-    if wanted:
+    if candidates:
         hook = work.live.view.get(step.hook)
         if hook is not None and hook.settings.ordered:
             await join_lines(work, {HookId(step.hook)})
             in_line = [row[0] for row in await raw.fetch(sql.FIND_LINE, step.hook)]
-        for row in await raw.fetch(sql.FIND_REPLAY_EVENTS, wanted):
+        for row in await raw.fetch(sql.FIND_REPLAY_EVENTS, candidates):
             events[row[0]] = ReplayEvent(*row)
-        for row in await raw.fetch(sql.FIND_NEWEST, wanted, step.hook):
+        for row in await raw.fetch(sql.FIND_NEWEST, candidates, step.hook):
             newest[row[4]] = ReplayDelivery(*row)
     return plan_step(step, progress, events, newest, in_line, work)
 

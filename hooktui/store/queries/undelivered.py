@@ -214,9 +214,9 @@ def _groups(conn: Connection, hooks: Select[Any], kept_since_ms: int = 0) -> lis
 
 
 def _counted(conn: Connection, hooks: Select[Any]) -> list[_Counted]:
-    some = conn.execute(hooks.limit(_FEW_HOOKS + 1)).scalars().all()
+    few = conn.execute(hooks.limit(_FEW_HOOKS + 1)).scalars().all()
     # A list lets PostgreSQL count in the order of the index, without a sort.
-    in_hooks = DELIVERY.c.hook_id.in_(some if len(some) <= _FEW_HOOKS else hooks)
+    in_hooks = DELIVERY.c.hook_id.in_(few if len(few) <= _FEW_HOOKS else hooks)
     entries = select(DELIVERY.c.id).where(is_undelivered(), in_hooks)
     if conn.execute(entries.limit(1).offset(_MAX_COUNTED)).first() is not None:
         return _estimated(conn, hooks)

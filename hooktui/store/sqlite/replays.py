@@ -57,9 +57,9 @@ def _plan(work: WriteTransaction, step: ReplayStep, progress: WalkProgress) -> S
     events: dict[int, ReplayEvent] = {}
     newest: dict[int, ReplayDelivery] = {}
     for event in candidate_events(step):
-        found = raw.execute(sql.FIND_REPLAY_EVENT, (event,)).fetchone()
-        if found is not None:
-            events[event] = ReplayEvent(*found)
+        row = raw.execute(sql.FIND_REPLAY_EVENT, (event,)).fetchone()
+        if row is not None:
+            events[event] = ReplayEvent(*row)
         delivery = raw.execute(sql.FIND_NEWEST, (event, step.hook)).fetchone()
         if delivery is not None:
             newest[event] = ReplayDelivery(*delivery)

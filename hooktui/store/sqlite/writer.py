@@ -229,8 +229,8 @@ def _insert_feed(work: WriteTransaction) -> Steps[None]:
 def _load_changed_hooks(work: WriteTransaction) -> Steps[None]:
     changed = sorted(work.notes.hooks_changed)
     for start in range(0, len(changed), _HOOKS_PER_STEP):
-        some = changed[start : start + _HOOKS_PER_STEP]
-        work.loaded |= load_live_hooks(work.conn, work.vault, work.now_ms, some)
+        hooks = changed[start : start + _HOOKS_PER_STEP]
+        work.loaded |= load_live_hooks(work.conn, work.vault, work.now_ms, hooks)
         yield
 
 
