@@ -136,7 +136,7 @@ Listener = Callable[[CommitNotice], None]
 class FeedItem:
     """One line of the change feed: its kind and its object in wire format.
 
-    ``at_ms`` is when the change was committed, ``behind`` the position after it. Attempts come with
+    ``at_ms`` is when the change was committed, ``next`` the position after it. Attempts come with
     the delivery they belong to. ``change`` is what happened to a hook at that time, with the
     ``reason`` if it was disabled, or the state of an alert; None in a line of an older version.
     """
@@ -146,7 +146,7 @@ class FeedItem:
     account: AccountId
     object: Attempt | Delivery | Event | Hook | Replay | Alert | Mapping[str, object]
     delivery: Delivery | None = None
-    behind: str = ""
+    next: str = ""
     change: str | None = None
     reason: str | None = None
 

@@ -67,7 +67,7 @@ class _Line(NamedTuple):
     item: Sequence[object]
 
     @property
-    def behind(self) -> Position:
+    def next(self) -> Position:
         return Position(self.at.row, self.at.offset + 1)
 
 
@@ -111,7 +111,7 @@ def read_feed(
             break
         lines = [line for line in _lines(rows) if line.at >= position]
         position = page.search(lines) or position
-        if not lines or position == lines[-1].behind:
+        if not lines or position == lines[-1].next:
             position = Position(rows[-1][0] + 1, 0)
     searched_to_ms = page.at_ms if position.row < end else None
     return FeedItemPage(tuple(page.items), str(position), searched_to_ms=searched_to_ms)
@@ -144,12 +144,12 @@ def read_tail(
             break
         lines = [line for line in _lines(reversed(rows)) if line.at < position]
         lines.reverse()
-        wanted = list(takewhile(lambda line: not _precedes(line.item, ids), lines))
-        behind = page.search(wanted)
-        if behind is None or behind == wanted[-1].behind:
-            position = Position(rows[-1][0] if len(wanted) == len(lines) else oldest, 0)
+        relevant = list(takewhile(lambda line: not _precedes(line.item, ids), lines))
+        searched_to = page.search(relevant)
+        if searched_to is None or searched_to == relevant[-1].next:
+            position = Position(rows[-1][0] if len(relevant) == len(lines) else oldest, 0)
         else:
-            position = _begin_of(behind)
+            position = _begin_of(searched_to)
     items = tuple(reversed(page.items))
     if position <= Position(oldest, 0):
         return FeedItemPage(items, str(newest))
@@ -169,11 +169,11 @@ def _precedes(item: Sequence[object], ids: Sequence[int]) -> bool:
 
 def position_of(item: FeedItem) -> Position:
     """Return the position of a change."""
-    return _begin_of(parse_position(item.behind))
+    return _begin_of(parse_position(item.next))
 
 
-def _begin_of(behind: Position) -> Position:
-    return Position(behind.row, behind.offset - 1)
+def _begin_of(end: Position) -> Position:
+    return Position(end.row, end.offset - 1)
 
 
 @dataclass(slots=True)
@@ -210,19 +210,19 @@ class _Collected:
     def search(self, lines: Sequence[_Line]) -> Position | None:
         """Collect the changes that are chosen and pass, until the page is full.
 
-        Return the position behind the last line that was searched; None: there are no lines.
+        Return the position after the last line that was searched; None: there are no lines.
         """
         chosen = self._choose(lines)
-        behind: Position | None = None
+        searched_to: Position | None = None
         for start in range(0, len(lines), _LINES_AT_ONCE):
             part = lines[start : start + _LINES_AT_ONCE]
             self.scanned += len(part)
             cut = self._add([line for line in part if line.at in chosen])
-            behind = part[-1].behind if cut is None else parse_position(cut.behind)
+            searched_to = part[-1].next if cut is None else parse_position(cut.next)
             self.at_ms = (cut or part[-1]).at_ms
             if self.is_full():
                 break
-        return behind
+        return searched_to
 
     def _choose(self, lines: Sequence[_Line]) -> set[Position]:
         """Return the positions of the lines that concern the account and may pass the filter."""
@@ -334,7 +334,7 @@ def _objects(conn: Connection, lines: Sequence[_Line]) -> Iterable[FeedItem]:
         else:
             change = _object(line, objects)
         if change is not None:
-            yield replace(change, behind=str(line.behind))
+            yield replace(change, next=str(line.next))
 
 
 def _object(line: _Line, objects: Mapping[object, _Objects]) -> FeedItem | None:

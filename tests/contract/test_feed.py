@@ -254,7 +254,7 @@ async def test_a_page_ends_at_1_mib_and_the_next_one_goes_on(opened: Opened) -> 
         size = 500 * len(page.items) + sum(len(one.response.body) for one in attempts)
         assert size <= 1 << 20, "a line without its body counts 500 bytes"
         seen += [one.delivery for one in attempts]
-        places += [item.behind for item in page.items]
+        places += [item.next for item in page.items]
         after, pages = page.next, pages + 1
     assert len(seen) == len(set(seen)) == 150
     assert pages > 1
@@ -263,7 +263,7 @@ async def test_a_page_ends_at_1_mib_and_the_next_one_goes_on(opened: Opened) -> 
     assert 50 < len(newest) < 100
     assert newest == seen[-len(newest) :]
     # Red when it goes on behind a gap, with the next 100 lines, once it is full.
-    assert [item.behind for item in tail.items] == places[-len(tail.items) :]
+    assert [item.next for item in tail.items] == places[-len(tail.items) :]
 
 
 # Red when a search goes on to the end of the feed, however long that takes.
@@ -308,7 +308,7 @@ async def test_a_search_for_ids_reads_only_what_has_them(
             await store.feed(None, 1000, None, only),
             await store.feed_tail(99, None, only),
         ):
-            assert [item.behind for item in page.items] == [item.behind for item in expected]
+            assert [item.next for item in page.items] == [item.next for item in expected]
     assert len(read) == 2
 
 
@@ -332,8 +332,8 @@ async def test_a_search_for_ids_from_the_end_stops_before_older_events(
         read.clear()
         wanted = encode("evt", event.id)
         page = await store.feed_tail(99, None, FeedFilter(all_pass, (wanted,)))
-        expected = [item.behind for item in whole if wanted in ids_of(item)]
-        assert [item.behind for item in page.items] == expected
+        expected = [item.next for item in whole if wanted in ids_of(item)]
+        assert [item.next for item in page.items] == expected
         assert page.before is None
         assert max(read) <= 3 * (age + 1)
 
@@ -391,6 +391,6 @@ async def test_a_search_from_the_end_continues_before_the_last_page(
             found = [*page.items, *found]
         assert page.searched_to_ms is None
         wanted = whole if feed_filter is None else [item for item in whole if item.kind == "event"]
-        assert [item.behind for item in found] == [item.behind for item in wanted]
+        assert [item.next for item in found] == [item.next for item in wanted]
     beyond = await store.feed_tail(1, None, None, f"{10**18}.0")
     assert (beyond.items, beyond.reset) == ((), True)

@@ -201,7 +201,7 @@ def _page_steps(page: FeedItemPage, *, from_end: bool = False) -> Steps[bytes]:
             if from_end:
                 page = replace(page, before=str(position_of(last)))
             else:
-                page = replace(page, next=last.behind)
+                page = replace(page, next=last.next)
             break
         lines.append(line)
         last = item
