@@ -28,11 +28,11 @@ BY_AGE_EVERY: Final = 10
 """One claim in this many takes the oldest due, so that first attempts never starve retries."""
 MAX_AHEAD: Final = 500
 LONGEST_AHEAD_MS: Final = 2_000
-"""No delivery waits longer for a slot: its lease of 60 s outlasts the longest attempt by far."""
+"""No delivery waits longer for a slot, so its lease of 60 s outlasts the longest attempt (30 s)."""
 _REPLAY_WAITS_MS: Final = 1_000
-"""A replay that wanted a slot in this time counts as a delivery that waits for one."""
-NONE: Final[deque[tuple[int, ClaimedDelivery]]] = deque()
-"""Of all queues in which nothing waits: a deque for each of 100,000 hooks takes 76 MB."""
+"""A replay that asked for a slot within this time counts as a delivery that waits for one."""
+EMPTY: Final[deque[tuple[int, ClaimedDelivery]]] = deque()
+"""Shared by all queues in which nothing waits: a deque for each of 100,000 hooks takes 76 MB."""
 LONGEST_HOLD_MS: Final = 61_000
 """A hold that ends later was set before the clock was set back, and is over. Holds of 60 s are the
 longest; PostgreSQL's clock may seem to go back by milliseconds."""
@@ -101,7 +101,7 @@ class HookQueue:
     in_flight: int = 0
     starting: int = 0
     ahead: int = 0
-    waiting: deque[tuple[int, ClaimedDelivery]] = field(default_factory=lambda: NONE, repr=False)
+    waiting: deque[tuple[int, ClaimedDelivery]] = field(default_factory=lambda: EMPTY, repr=False)
     finished: _LastSecond = field(default_factory=_LastSecond, repr=False)
     due_ms: int | None = None
     claiming: bool = False

@@ -25,11 +25,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hooktui.delivery.hook_queue import (
+    EMPTY,
     LONGEST_AHEAD_MS,
     LONGEST_HOLD_MS,
     MAX_PER_CLAIM,
     NEVER,
-    NONE,
     AccountShare,
     HookQueue,
     ReadyQueues,
@@ -60,8 +60,8 @@ _QUICK_S = 0.02
 def even_shares(demands: Sequence[int], total: int) -> list[int]:
     """Return each demand's share of ``total``: the demand itself if all fit, else even shares.
 
-    No share exceeds that of a larger demand by two or more; the first get the remainder. A total
-    below zero is none: deliveries of deleted hooks may have taken more than there is.
+    No share exceeds that of a larger demand by two or more; the first get the remainder. A negative
+    total counts as zero: deliveries of deleted hooks may have taken more slots than there are.
     """
     if sum(demands) <= total:
         return list(demands)
@@ -200,7 +200,7 @@ class HookQueues:
     def reserve(self, hook: HookId, now_ms: int) -> bool:
         """Take a place for a new delivery; return False if the hook or the limit allows none.
 
-        None is taken while older deliveries are due, so that they go first.
+        No place is taken while older deliveries are due: they go first.
         """
         queue = self._queues.get(hook)
         if queue is None or not queue.active or queue.open_until_ms is not None:
@@ -321,7 +321,7 @@ class HookQueues:
         return False
 
     def _wait(self, queue: HookQueue, delivery: ClaimedDelivery, now_ms: int) -> None:
-        if queue.waiting is NONE:
+        if queue.waiting is EMPTY:
             queue.waiting = deque()
             self._with_waiting[queue.hook] = queue
         queue.waiting.append((now_ms, delivery))
@@ -635,7 +635,7 @@ class HookQueues:
 
     def _forget_waiting(self, queue: HookQueue) -> None:
         if not queue.waiting:
-            queue.waiting = NONE
+            queue.waiting = EMPTY
             del self._with_waiting[queue.hook]
 
     def _release_places(self, queue: HookQueue, count: int) -> None:

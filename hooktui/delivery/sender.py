@@ -40,7 +40,7 @@ MASKING_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Fixed:
+class _HookParts:
     """The parts that all requests of one version of a hook share."""
 
     version: int
@@ -67,7 +67,7 @@ class Sender:
         self._transport = transport
         self._clock = clock
         self._chance = chance
-        self._fixed: dict[HookId, _Fixed] = {}
+        self._parts: dict[HookId, _HookParts] = {}
 
     async def attempt(
         self,
@@ -99,14 +99,14 @@ class Sender:
                 body=claim.body,
                 secrets=secrets,
             )
-            fixed = self._fixed_of(hook)
+            parts = self._parts_of(hook)
             failpoints.hit("before_send")
             requested = True
             if hook.refusal is None:
                 exchange = await self._transport.send(
                     hook.id,
                     hook.target,
-                    web.request_head(fixed.prefix, lines),
+                    web.request_head(parts.prefix, lines),
                     claim.body,
                     verify_tls=hook.settings.verify_tls,
                     timeout_s=hook.settings.timeout_s,
@@ -115,8 +115,8 @@ class Sender:
             else:  # its URL and its credentials were not saved together
                 exchange = Exchange(error=ErrorClass.ADDRESS_REFUSED, error_detail=hook.refusal)
             failpoints.hit("after_send_before_record")
-            if redaction.may_echo(exchange, fixed.own_secrets):
-                exchange = await _masked(exchange, fixed.own_secrets, hook)
+            if redaction.may_echo(exchange, parts.own_secrets):
+                exchange = await _masked(exchange, parts.own_secrets, hook)
             return self._decided(hook, claim, exchange, secrets, started_at_ms, may_lower=may_lower)
         except MachineShort:
             raise
@@ -179,7 +179,7 @@ class Sender:
 
     def forget(self, hook: HookId) -> None:
         """Drop the cached parts and connections of a hook that was edited or deleted."""
-        self._fixed.pop(hook, None)
+        self._parts.pop(hook, None)
         self._transport.forget(hook)
 
     def _without_response(
@@ -194,12 +194,12 @@ class Sender:
             finished_at_ms=now,
         )
 
-    def _fixed_of(self, hook: LiveHook) -> _Fixed:
-        known = self._fixed.get(hook.id)
+    def _parts_of(self, hook: LiveHook) -> _HookParts:
+        known = self._parts.get(hook.id)
         if known is None or known.version != hook.version or known.secrets != hook.secrets:
             own_secrets = redaction.own_secrets(hook)
-            known = _Fixed(hook.version, hook.secrets, web.head_prefix(hook), own_secrets)
-            self._fixed[hook.id] = known
+            known = _HookParts(hook.version, hook.secrets, web.head_prefix(hook), own_secrets)
+            self._parts[hook.id] = known
         return known
 
 
