@@ -284,7 +284,7 @@ class HookQueues:
         return room if queue.bucket is None else min(room, queue.bucket.whole(now_ms))
 
     def keep_none(self, hook: HookId, now_ms: int) -> None:
-        """Keep no slot free for a replay any more."""
+        """No longer keep a slot free for a replay."""
         queue = self._queues.get(hook)
         if queue is not None and queue.kept:
             queue.kept = 0

@@ -42,7 +42,7 @@ class Pings:
         limit: maximum number of pings in flight.
 
     Attributes:
-        stopping: no ping starts any more.
+        stopping: whether no further ping starts.
     """
 
     def __init__(

@@ -63,7 +63,7 @@ class ReplayedDeliveries:
                 self._end(claim)
 
     def _end(self, claim: ClaimedDelivery) -> bool:
-        """Return whether a replay started a delivery, which is not in flight any more."""
+        """Remove a delivery that is no longer in flight; return whether a replay started it."""
         if claim.delivery not in self._deliveries:
             return False
         self._deliveries.remove(claim.delivery)

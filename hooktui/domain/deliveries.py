@@ -36,7 +36,7 @@ class DeliveryStatus(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether the delivery changes no more by itself."""
+        """Whether the delivery no longer changes by itself."""
         return self not in OPEN
 
 

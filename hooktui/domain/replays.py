@@ -367,7 +367,7 @@ def after_filters(
     """Return what a replay does with a pair after the checks that do not depend on deliveries.
 
     ``verdict`` is that of `assess_pair`; ``fits`` says whether the filter of the replay matches,
-    ``purged`` whether the event has no body any more, ``ordered`` whether the hook sends in order.
+    ``purged`` whether the event's body was deleted, ``ordered`` whether the hook sends in order.
     """
     if not isinstance(verdict, Act):
         return verdict

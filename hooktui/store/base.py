@@ -189,7 +189,7 @@ class Store(ABC):
         """Store events with their deliveries, all or nothing; return acceptances and claims.
 
         Raises:
-            Refused: a key was used before with another type or body (names which).
+            Refused: a key was used before with another type or body; the text names it.
             DiskFull: there is no room.
         """
         self._accepted_s = monotonic()
@@ -231,7 +231,7 @@ class Store(ABC):
         """Store attempts and new states in one transaction.
 
         Returns:
-            For each whether it is stored: False where another server had taken the delivery over.
+            For each result, whether it is stored; False: another server took the delivery over.
         """
         return await self.submit(self.OPERATIONS.record(results))
 

@@ -227,7 +227,7 @@ class ConsoleScreen(Screen[None]):
             self.shell.status.read_soon()  # the role has changed, and with it the disabled commands
 
     def forget(self, identities: Iterable[Hashable]) -> None:
-        """Drop the marks of objects that are known not to exist any more."""
+        """Drop the marks of objects that are known to be deleted."""
         if self.is_mounted:
             for part in self.parts:
                 part.forget(identities)

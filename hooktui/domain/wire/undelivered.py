@@ -125,7 +125,7 @@ NOT_GIVEN_UP: Final = "its events are being sent or have changed since; list the
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelledMany:
-    """The counts of one call; ``sending`` matched and could not be cancelled any more."""
+    """The counts of one call; ``sending`` matched and could no longer be cancelled."""
 
     cancelled: int
     sending: int

@@ -62,7 +62,7 @@ def cause_in_sql(delivery: FromClause = DELIVERY) -> ColumnElement[Any]:
 
 
 def cause_after_abort() -> ColumnElement[Any]:
-    """Return the cause of a delivery that a replay created and does not send any more.
+    """Return the cause of a delivery that a replay created and no longer sends.
 
     Its event is undelivered, as before the replay, unless it was delivered before. One that was not
     attempted takes the cause of the delivery that the replay replaced.

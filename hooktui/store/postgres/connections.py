@@ -323,7 +323,7 @@ def cause_of(error: BaseException) -> BaseException:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Return whether the connection was lost, or cannot be trusted any more."""
+    """Return whether the connection was lost, or can no longer be trusted."""
     return isinstance(cause_of(error), _LOST)
 
 

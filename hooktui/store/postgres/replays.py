@@ -65,7 +65,7 @@ class StepReplay(Operation[ReplayStepResult]):
 
 
 class EndReplayLeases(Operation[None]):
-    """End the leases of the server before in this home, so that its replays are taken at once."""
+    """End the leases of the previous server in this home, so that its replays are taken at once."""
 
     def __init__(self, token: int) -> None:
         super().__init__()

@@ -45,7 +45,7 @@ class StepReplay(Operation[ReplayStepResult]):
 
 
 class EndReplayLeases(Operation[None]):
-    """End the leases of the server before, so that the next one takes its replays at once."""
+    """End the leases of the previous server, so that its replays are taken at once."""
 
     def execute(self, work: WriteTransaction) -> None:
         """End them."""
