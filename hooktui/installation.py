@@ -18,7 +18,7 @@ def find_paths(environ: Mapping[str, str]) -> InstallPaths:
     """Return the installation that an environment selects on this machine.
 
     Raises:
-        Refused: the environment names no folder at all.
+        NoHomeFolder: the environment names no folder at all.
     """
     return paths_of(environ, system_installed=system_installed())
 

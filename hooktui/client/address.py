@@ -60,7 +60,7 @@ def find_server(environ: Mapping[str, str], connect: str | None = None) -> Serve
 
     Raises:
         ValueError: ``connect`` is none of these; names the expected form.
-        Refused: the environment names no folder at all.
+        NoHomeFolder: the environment names no folder at all.
     """
     if not connect:
         return ServerAddress(socket=find_paths(environ).socket)

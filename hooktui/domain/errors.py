@@ -128,6 +128,13 @@ class Refused(HooktuiError):
         return cls("; ".join([*(error.detail for error in named), *note]), named)
 
 
+class NoHomeFolder(Refused):
+    """The environment names no folder for the files of an installation."""
+
+    status = 0
+    title = "No home folder"
+
+
 class TooManyRequests(HooktuiError):
     """A rate limit is exceeded; ``retry_after_s`` says when to try again."""
 

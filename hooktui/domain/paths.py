@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from hooktui.domain.errors import Refused
+from hooktui.domain.errors import NoHomeFolder
 
 _CREDENTIALS: Final = ("etc", "run", "usr/local/lib", "usr/lib")
 START_SERVICE: Final = "systemctl start hooktui"
@@ -134,7 +134,7 @@ def paths_of(environ: Mapping[str, str], *, system_installed: bool = False) -> I
             `hooktui.installation.find_paths`; False for the user's own installation.
 
     Raises:
-        Refused: the environment names no folder at all.
+        NoHomeFolder: the environment names no folder at all.
     """
     if environ.get("HOOKTUI_HOME"):
         home = Path(environ["HOOKTUI_HOME"])
@@ -204,5 +204,5 @@ def _xdg(environ: Mapping[str, str], variable: str, default: str) -> Path:
     if named.is_absolute():  # "all paths must be absolute; ignore others" (XDG base directories)
         return named
     if not environ.get("HOME"):
-        raise Refused("there is no home folder (HOME is unset); set HOOKTUI_HOME to a folder")
+        raise NoHomeFolder("there is no home folder (HOME is unset); set HOOKTUI_HOME to a folder")
     return Path(environ["HOME"]) / default

@@ -165,6 +165,16 @@ def test_a_broken_configuration_is_exit_2_from_every_command(run, environ, tmp_p
     assert "config.toml" in result.err
 
 
+# Red when only serve ends with 2, and each other command with the 6 of a refused input.
+@pytest.mark.parametrize("command", [("serve",), ("status",), ("doctor",), ("stop",), ()])
+def test_no_home_folder_is_exit_2_from_every_command(run, environ, command):
+    for name in [name for name in environ if name.startswith(("HOME", "HOOKTUI_", "XDG_"))]:
+        del environ[name]
+    result = run(*command)
+    assert result.code == 2
+    assert result.out == ""
+
+
 def arguments_of_commands():
     """Yield each command with what it takes."""
     table = command_table()
