@@ -78,7 +78,10 @@ def find_server(environ: Mapping[str, str], connect: str | None = None) -> Serve
 
 
 def _origin(url: str, token: str | None) -> ServerAddress:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:  # without the URL, which may hold a password
+        raise ValueError(f"--connect: {error}; write https://host:port") from None
     scheme, host = parts.scheme, parts.hostname or ""
     try:
         port = parts.port

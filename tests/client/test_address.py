@@ -43,6 +43,7 @@ def test_a_server_is_found(connect, environ, expected):
         "https://x.test:0", "https://x.test:99999", "https://x.test:a", "http://hooks.test",
         "http://127.evil.test/", "https://x.test/?a=1", "x.test:8443", "127.0.0.1:80", "[::1]:80",
         "https://a..b", f"https://{'x' * 64}",
+        "http://[::1", "https://[x]:1", "https://a\u2100b",
     ],
 )  # fmt: skip
 def test_what_is_not_where_a_server_can_be_is_refused(connect):
