@@ -37,6 +37,7 @@ _DENIALS = (Unauthenticated.status, NotAllowed.status)
 CALLS_A_PASS: Final = 4
 """Calls that begin in one pass of the event loop; each takes about 1 ms of it. 500 calls of one
 caller would make a pass of 0.4 s. Single events are short and begin at once."""
+_CONDITIONS: Final = (b"if-match", b"if-none-match", b"if-unmodified-since")
 _ALIVE: Final = "/healthz"
 """Takes no turns: it is short, and shows whether the event loop runs."""
 # RFC 3986, 2.4: unreserved characters never need an escape; some programs treat "/" and "\" as
@@ -108,6 +109,7 @@ class RequestPipeline:
         if rule.path != _ALIVE:
             await self._turns.enter(share_of(scope))
         if rule.has_body:
+            check_conditions(scope)
             receive = await checked_json(scope, receive, self._bodies)
         # The method differs only for HEAD, whose response loses its body later.
         response = self._app({**scope, "method": rule.method}, receive, send)
@@ -215,6 +217,20 @@ def check_query(raw: bytes) -> None:
             unquote_to_bytes(raw).decode("utf-8")
         except UnicodeDecodeError:
             raise Malformed("the query is not UTF-8; escape ä, for example, as %C3%A4") from None
+
+
+def check_conditions(scope: Scope) -> None:
+    """Check that a change has no condition in its headers: it would be done without it.
+
+    Raises:
+        Malformed: it has one.
+    """
+    for name, _ in scope["headers"]:
+        if name in _CONDITIONS:
+            raise Malformed(
+                f"the header {name.decode('ascii')} is not supported; to edit a hook only if it is"
+                " unchanged, send the version that you read as the field version"
+            )
 
 
 def authorize(caller: Caller, rule: Rule) -> None:

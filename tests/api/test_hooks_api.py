@@ -246,6 +246,18 @@ def test_a_stale_edit_says_who_was_faster(api, make):
     assert now["name"] == "first"
 
 
+# Red when the condition is ignored: the edit overwrites what the header was to protect.
+@pytest.mark.parametrize("header", ["If-Match", "If-None-Match", "If-Unmodified-Since"])
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+def test_a_condition_in_a_header_is_not_ignored(api, make, method, header):
+    hook = make()
+    body = {"json": {"name": "second"}} if method == "PATCH" else {}
+    refused = api.request(method, f"/v1/hooks/{hook['id']}", headers={header: '"1"'}, **body)
+    assert refused.status_code == 400
+    assert "field version" in refused.json()["detail"]
+    assert api.get(f"/v1/hooks/{hook['id']}").json()["version"] == 1
+
+
 def test_masked_values_that_come_back_stay_what_they_were(api, make, receiver):
     hook = make(
         url=receiver.url,
