@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from hooktui.cli.context import Context, Number, Text
+from hooktui.cli.exit_codes import UsageError
 from hooktui.cli.listing import FIRST_50, Limit, Listing, for_each, show_list
 from hooktui.cli.output import Piece
 from hooktui.cli.time_format import ago, moment_ahead
@@ -92,6 +94,8 @@ def create_token(
         role: viewer, operator, admin, or producer (sends events only).
         expires: when it ends: 30d, or an RFC 3339 time; never by default.
     """
+    if sys.__stdout__ is None:  # sys.stdout is /dev/null instead: the token would be lost
+        raise UsageError("stdout is closed, and the token is shown only once; redirect stdout")
     fields: dict[str, object] = {"name": name, "role": role}
     if context.account is not None:
         fields["account"] = context.account

@@ -265,6 +265,20 @@ def test_a_closed_stdout_takes_no_backup(environ, server):
     assert "stdout is closed" in ended.stderr
 
 
+# Red when a token is created that no one can read any more, with exit code 0.
+@pytest.mark.parametrize("more", ["", "--json"])
+def test_no_token_is_created_for_a_closed_stdout(environ, server, more):
+    ended = subprocess.run(
+        ["bash", "-c", f"{PYTHON} -m hooktui tokens create ci --role viewer {more} >&-"],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 2
+    assert "stdout is closed" in ended.stderr
+    assert not server.asked
+
+
 @pytest.mark.parametrize(
     ("command", "code"),
     [
