@@ -79,6 +79,11 @@ class CommandContext:
         """The client; its first call connects."""
         return PlainClient(self.address, self.options.role)
 
+    @property
+    def changed(self) -> bool:
+        """Whether the server has made a change for this command."""
+        return "client" in self.__dict__ and self.client.changed
+
     def ask(self, call: Call[T]) -> T | None:
         """Send a call and return its value; with ``--json`` write the response and return None.
 

@@ -196,7 +196,9 @@ def _report_os_error(error: OSError, environ: Mapping[str, str], *, as_json: boo
     if not full and _is_writable():
         return _report_bug(error, environ, as_json=as_json)
     _silence_stdout()  # else Python tries to write the rest at its end, and prints a traceback
-    return report(Failed(f"cannot write the output: {error.strerror}"), as_json=as_json)
+    notes = getattr(error, "__notes__", ())
+    text = "; ".join([f"cannot write the output: {error.strerror}", *notes])
+    return report(Failed(text), as_json=as_json)
 
 
 def _is_writable() -> bool:
@@ -246,6 +248,10 @@ def _run_command(options: GlobalOptions, environ: Mapping[str, str], arguments: 
     except HooktuiError:
         if context.unfinished:
             context.out.note(context.unfinished)
+        raise
+    except OSError as error:
+        if context.changed:
+            error.add_note("the server has carried out the request")
         raise
     finally:
         context.close()

@@ -140,11 +140,13 @@ class PlainClient:
     """Sends calls one after another over one persistent connection. Not thread-safe.
 
     The address is from `find_server`; ``role`` lowers the role of every call, as ``--role`` does.
+    ``changed`` says whether a call that changes something has succeeded.
     """
 
     def __init__(self, address: ServerAddress, role: str | None = None) -> None:
         self.address = address
         self._headers = request_headers(address, role)
+        self.changed = False
         self._connection: HTTPConnection | None = None
         self._socket: _TimedSocket  # the connection drops it before the end of a response
 
@@ -183,7 +185,9 @@ class PlainClient:
         body = self._body_of(response, call)
         if response.will_close:
             self.close()
-        return read_response(self.address, response.status, _lower_names(response), body)
+        value = read_response(self.address, response.status, _lower_names(response), body)
+        self.changed = self.changed or call.changes
+        return value
 
     def _request(self, call: Call[T]) -> HTTPResponse:
         """Send a call and return the head of its response."""

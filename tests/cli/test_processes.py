@@ -113,6 +113,20 @@ def test_a_full_disk_behind_the_output_is_one_line(environ, server, arguments):
     assert len(ended.stderr.splitlines()) == 1
 
 
+# Red when only the output is reported: a repetition of the command makes the change twice.
+@pytest.mark.parametrize("arguments", [("emit", "job.failed"), ("emit", "job.failed", "--json")])
+def test_a_change_whose_output_is_lost_is_reported_as_done(environ, server, arguments):
+    server.will(answer(ACCEPTED, 202))
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "hooktui", *arguments],
+            env={**os.environ, **environ}, input=b"{}", stdout=full, stderr=subprocess.PIPE,
+        )  # fmt: skip
+    assert ended.returncode == 1
+    assert b"No space left on device; the server has carried out the request" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
 # Red when any other output that cannot be written is an internal error, told twice, and exit 120.
 def test_an_output_that_is_not_writable_is_one_line(environ, server):
     server.will(page(HOOK))
