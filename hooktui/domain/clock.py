@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # not all systems have the first
 _FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999  # of the years 1 to 9999
+_LEAP_SECOND = re.compile(r"(\d\d:\d\d):60\b", re.ASCII)
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -78,10 +80,12 @@ def parse_http_date_s(text: str) -> float | None:
     """Return an HTTP date (RFC 9110, 5.6.7) in seconds since the epoch; None if it is not one."""
     from email.utils import parsedate_to_datetime  # lazy: it imports socket and more
 
+    last_second = _LEAP_SECOND.sub(r"\1:59", text)  # datetime has no second 60
+    leap_s = 0 if last_second == text else 1
     try:
-        moment = parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(last_second)
         # The asctime form has no zone; it is UTC.
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() + leap_s
     except (ValueError, TypeError, OverflowError):
         return None
 

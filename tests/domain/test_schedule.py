@@ -76,6 +76,9 @@ def test_retry_after_gives_no_further_attempt() -> None:
         ("Wed, 25 Nov 2026 03:05:35 GMT", 90),
         ("Wednesday, 25-Nov-26 03:05:35 GMT", 90),
         ("Wed Nov 25 03:05:35 2026", 90),
+        ("Wed, 25 Nov 2026 03:05:60 GMT", 115),
+        ("Wednesday, 25-Nov-26 03:05:60 GMT", 115),
+        ("Wed Nov 25 03:05:60 2026", 115),
     ],
 )
 def test_both_forms_of_retry_after_are_read_and_clamped(value: str, seconds: int) -> None:
@@ -93,7 +96,10 @@ def test_a_date_without_zone_does_not_depend_on_the_servers_zone() -> None:
         time.tzset()
 
 
-@pytest.mark.parametrize("value", ["", "soon", "-5", "1.5", "12x", "\u0661", "Wed, 99 Nov 2026"])
+@pytest.mark.parametrize(
+    "value",
+    ["", "soon", "-5", "1.5", "12x", "\u0661", "Wed, 99 Nov 2026", "Wed, 25 Nov 2026 03:05:61 GMT"],
+)
 def test_any_other_retry_after_is_ignored(value: str) -> None:
     assert parse_retry_after_s(value, NOW_MS) is None
 
