@@ -37,6 +37,7 @@ class ReplayRunner:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._renewed_s = 0.0
+        self._unread = True  # replays that it took last may not have been read yet
 
     def start(self) -> None:
         """Start to poll for replays."""
@@ -64,28 +65,27 @@ class ReplayRunner:
         return None
 
     async def _poll_forever(self) -> None:
-        first = True
         while True:
             self._wake.clear()
             try:
-                await self._poll(first=first)
-                first = False
+                await self._poll()
             except Exception as error:  # the next poll retries
                 log_failure(_log, error, "looking for replays")
             await asyncio.sleep(_POLLS_APART_S)
             await wait_at_most(self._wake, POLL_EVERY_S - _POLLS_APART_S)
 
-    async def _poll(self, *, first: bool) -> None:
+    async def _poll(self) -> None:
         store = self._store
         may_take = await store.own_read(queries.may_be_taken, store.clock())
         if may_take:
+            self._unread = True
             if monotonic() - self._renewed_s < LEASE_MS / 1000:
                 await self._renew_now()  # they have not expired: the clock was set forward
             taken = await store.write(changes.take_replays, store.token, str(store.number))
             await self._end_runs(self._tasks.keys() & taken)
             if not self._tasks:
                 self._renewed_s = monotonic()
-        if not may_take and not self._tasks and not first:
+        if not self._tasks and not self._unread:
             return
         await self._renew()
         for identity in [replay for replay, task in self._tasks.items() if task.done()]:
@@ -93,6 +93,7 @@ class ReplayRunner:
             del self._runs[identity]
         known = list(self._tasks)  # one that ends during the read is run again by the next poll
         running = await store.own_read(queries.replays_of, store.token, known)
+        self._unread = False
         mine = {replay.id: replay for replay in running}
         for identity in known:
             if identity in mine:

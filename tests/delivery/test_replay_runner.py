@@ -267,6 +267,29 @@ async def test_a_hook_that_another_server_set_aside_is_not_done(
     assert [hook.state for hook in shown.hooks] == ["set_aside", "done"]
 
 
+# Red when only the first poll reads replays that it did not take itself: until the lease ends,
+# nobody runs them.
+async def test_a_replay_whose_read_failed_after_it_was_taken_is_run_by_the_next_poll(
+    running: RunningEngine, receivers: Receivers, runner: ReplayRunner, monkeypatch
+):
+    hook = await hook_with_dead_letters(running, receivers, at_once)
+    await runner._poll()
+    number = await replay(running, hook)
+    read = running.store.own_read
+
+    async def fail(query: Callable[..., Any], *args: Any) -> Any:
+        if query is queries.replays_of:
+            raise Unavailable("the connection to the database was lost")
+        return await read(query, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(running.store, "own_read", fail)
+        with pytest.raises(Unavailable):
+            await runner._poll()
+    await runner._poll()
+    assert number in runner._runs
+
+
 # Red when the server goes on with the run that it has: nobody walks the hook until the others end.
 async def test_a_replay_that_was_resumed_since_the_last_poll_walks_all_hooks_again(
     running: RunningEngine, receivers: Receivers, runner: ReplayRunner
@@ -275,12 +298,12 @@ async def test_a_replay_that_was_resumed_since_the_last_poll_walks_all_hooks_aga
     store = running.store
     await store.write(changes.pause, ACTOR)
     identity = await replay(running, *hooks)
-    await runner._poll(first=True)
+    await runner._poll()
     await store.write(changes.set_aside, store.token, identity, hooks[0])
     del runner._runs[identity].walks[hooks[0]]  # as its run does
     for change in (changes.pause_replay, changes.resume_replay):
         await store.write(change, ACTOR, None, identity)
-    await runner._poll(first=False)
+    await runner._poll()
     assert set(runner._runs[identity].walks) == set(hooks)
     await store.write(changes.resume, ACTOR)
     await running.all_are("delivered", 3 * DEAD)  # the first hook had the events of the other
@@ -297,7 +320,7 @@ async def test_a_clock_that_is_set_forward_pauses_no_replay_that_is_being_run(
     runner.start()
     await until(lambda: runner._tasks)
     clock.advance(3_700)
-    await runner._poll(first=False)
+    await runner._poll()
     assert (await store.read(queries.get_replay, 1, identity)).state == "running"
     await store.write(changes.resume, ACTOR)
     await running.all_are("delivered", DEAD)
