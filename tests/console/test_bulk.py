@@ -275,6 +275,7 @@ async def test_what_many_became_when_their_screen_closed_is_a_notice(
         await console.open_hook(hook.id)
         await console.shows("3 deliveries", "↻ retrying")
         await console.press("ctrl+a", "space")
+        await console.hides("all that match")  # until then one call cancels all of them
         await console.shows("3 marked")
         send, cancels = console.app.connection.send, []
 
