@@ -8,6 +8,7 @@ import select
 import signal
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from hooktui.cli.context import CommandContext, Context, file_path
 from hooktui.cli.exit_codes import DONE, FAILED, Failed, UsageError
@@ -17,7 +18,7 @@ from hooktui.client import calls
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.alert_events import NO_ALERT_HOOK
 from hooktui.domain.errors import HooktuiError, NoServer, NotAllowed, Refused
-from hooktui.domain.paths import sqlite_file
+from hooktui.domain.paths import with_absolute_file
 from hooktui.domain.text import counted, in_bytes
 from hooktui.domain.wire.alerts import AlertCounts, AlertPath
 from hooktui.domain.wire.server import (
@@ -102,8 +103,7 @@ def _absolute(name: str, value: str) -> str:
         return str(file_path(value))
     if name == "database" and value.startswith("@"):
         return f"@{file_path(value[1:])}"
-    file = sqlite_file(value) if name == "database" else None
-    return value if file is None else f"sqlite:///{file.absolute()}"
+    return with_absolute_file(value, Path.cwd()) if name == "database" else value
 
 
 def _holds_password(database: str) -> bool:

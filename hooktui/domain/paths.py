@@ -163,6 +163,12 @@ def sqlite_file(address: str | None) -> Path | None:
     return Path(path) if path else None
 
 
+def with_absolute_file(address: str, folder: Path) -> str:
+    """Return a database's address; a relative SQLite file is relative to a folder."""
+    file = sqlite_file(address)
+    return address if file is None else f"{_SQLITE_URL}{folder / file}"
+
+
 _VARIABLES: Final = tuple(
     f"HOOKTUI_{name}" for name in ("HOME", "SOCKET", "CATALOGUE", "TLS_CERT", "TLS_KEY")
 )
@@ -176,9 +182,10 @@ def with_absolute_paths(environ: Mapping[str, str]) -> Mapping[str, str]:
         for name in _VARIABLES
         if environ.get(name) and not Path(environ[name]).is_absolute()
     }
-    database = sqlite_file(environ.get("HOOKTUI_DATABASE_URL"))
-    if database is not None and not database.is_absolute():
-        changed["HOOKTUI_DATABASE_URL"] = f"{_SQLITE_URL}{database.absolute()}"
+    database = environ.get("HOOKTUI_DATABASE_URL", "")
+    absolute = with_absolute_file(database, Path.cwd())
+    if absolute != database:
+        changed["HOOKTUI_DATABASE_URL"] = absolute
     return {**environ, **changed} if changed else environ
 
 

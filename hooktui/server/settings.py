@@ -27,7 +27,7 @@ from pydantic import (
 from hooktui.domain.adaptive_limit import DEFAULT_MAX_LIMIT
 from hooktui.domain.addresses import Networks, parse_networks
 from hooktui.domain.errors import HooktuiError, Refused
-from hooktui.domain.paths import CONSOLE_TABLES, sqlite_file
+from hooktui.domain.paths import CONSOLE_TABLES, with_absolute_file
 from hooktui.domain.roles import Role
 from hooktui.domain.setting import NAMES, as_decimal, as_whole
 from hooktui.domain.text import visible
@@ -306,8 +306,7 @@ def _absolute(content: Mapping[str, object], folder: Path) -> dict[str, object]:
         value = content.get(name)
         if isinstance(value, str) and value and field.annotation == Path | None:
             absolute[name] = folder / value
-    address = content.get("database_url")
-    database = sqlite_file(address) if isinstance(address, str) else None
-    if database is not None:
-        absolute["database_url"] = f"sqlite:///{folder / database}"
+    database = content.get("database_url")
+    if isinstance(database, str):
+        absolute["database_url"] = with_absolute_file(database, folder)
     return absolute
