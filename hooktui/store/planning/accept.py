@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -200,10 +200,12 @@ def plan_accept(
         Outdated: hooks with expensive filters changed since they were matched.
         Refused: an idempotency key was used before with another type or body.
     """
-    live, ids, lease, now_ms = work.live, work.ids, work.lease, work.now_ms
+    live = work.live
     if live.filtered:
         check_current(events, live, matches)
     plan = Plan()
+    draft = _Draft(plan, work.ids, work.now_ms)
+    slots = None if reserve is None else _Slots(reserve, work.lease)
     has_keys = any(event.key is not None for event in events)
     repeats = repeated(events, earlier_keys) if has_keys else {}
     subscribed = [live.subscribers(event.account, event.type) for event in events]
@@ -212,9 +214,7 @@ def plan_accept(
             plan.accepted.append(_repeated_acceptance(event, repeats[index], plan))
         else:
             matched = matches.get(index, _UNMATCHED)
-            yield from _plan_event(
-                plan, event, subscribers, matched, reserve, ids, lease, now_ms, {}
-            )
+            yield from _plan_event(draft, event, subscribers, matched, slots, {})
         if index % _EVENTS_PER_STEP == _EVENTS_PER_STEP - 1:
             yield
     return plan
@@ -230,8 +230,7 @@ def plan_alert(
     if about is not None and len(others) < len(subscribers.hooks):
         skips[SkipReason.SELF] = [about]
     to_others = Subscribers(others, subscribers.weight)
-    lease = lease_from(0, now_ms)
-    yield from _plan_event(plan, event, to_others, _UNMATCHED, None, ids, lease, now_ms, skips)
+    yield from _plan_event(_Draft(plan, ids, now_ms), event, to_others, _UNMATCHED, None, skips)
     return plan
 
 
@@ -240,17 +239,31 @@ def _repeated_acceptance(event: NewEvent, before: KnownKey | None, plan: Plan) -
     return Acceptance(key.event, event.type, event.account, key.deliveries, key.skipped, True)
 
 
+class _Draft(NamedTuple):
+    """A plan in progress, and the ids and the time of its transaction."""
+
+    plan: Plan
+    ids: IdClock
+    now_ms: int
+
+
+class _Slots(NamedTuple):
+    """Takes slots of hooks; their deliveries are claimed with this lease."""
+
+    reserve: Reserve
+    lease: Lease
+
+
 def _plan_event(
-    plan: Plan,
+    draft: _Draft,
     new: NewEvent,
     subscribers: Subscribers,
     matches: HookMatches,
-    reserve: Reserve | None,
-    ids: IdClock,
-    lease: Lease,
-    now_ms: int,
+    slots: _Slots | None,
     skips: dict[str, list[HookId]],
 ) -> Steps[None]:
+    """Plan an event and its deliveries; ``skips`` are the hooks that were skipped before."""
+    plan, ids, now_ms = draft
     event, account = EventId(ids.next(now_ms)), new.account
     subject = subject_of(new) if subscribers.weight else None
     feed, counts = plan.notes.feed, plan.notes.waiting
@@ -273,13 +286,13 @@ def _plan_event(
         count += 1
         delivery = DeliveryId(ids.next(now_ms))
         row = (delivery, account, hook.id, event, new.type, now_ms)
-        if reserve is not None and not hook.settings.ordered and reserve(hook.id):
+        if slots is not None and not hook.settings.ordered and slots.reserve(hook.id):
             state = _LEASED
             claim = ClaimedDelivery(
                 delivery, event, new.type, hook.id, account, Trigger.EVENT, 1, 0, 0, new.body
             )
             plan.claims.append(claim)
-            plan.leased.append((*row, lease.token, lease.until_ms))
+            plan.leased.append((*row, slots.lease.token, slots.lease.until_ms))
         else:
             state = waiting
             plan.notes.mark_due(hook.id, now_ms)
