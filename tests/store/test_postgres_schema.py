@@ -114,7 +114,7 @@ async def test_tables_of_other_programs_in_other_schemas_are_no_installation(
         ("FORGET_KEYS", {"idempotency_key_by_age", "idempotency_key_pkey"}),
         ("DROP_DELIVERIES", {"delivery_by_event", "delivery_pkey", "attempt_pkey"}),
         ("LAST_IN_LINE", {"delivery_by_hook"}),
-        ("LOOK", {"feed_pkey"}),
+        ("INSTALLATION_STATE", {"feed_pkey"}),
     ],
 )
 async def test_hot_statements_walk_their_indexes(url: str, name: str, indexes: set[str]) -> None:

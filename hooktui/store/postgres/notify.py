@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 CHANNEL: Final = "hooktui"
 GATHER_S: Final = 0.02
-LOOK_EVERY_S: Final = 1.0
+POLL_EVERY_S: Final = 1.0
 DUE_EVERY_S: Final = LOOK_UP_EVERY_S
 """A server that dies between a commit and its hint leaves due deliveries unannounced."""
 _MAX_HOOKS: Final = 200
@@ -56,7 +56,7 @@ class Hints:
     Args:
         connect: opens the connection for both.
         server: the lease token of this server.
-        look: reads changes; called at each received hint, and every second.
+        poll: reads changes; called at each received hint, and every second.
         due_received: called with the hooks that have due deliveries; None: any may.
     """
 
@@ -64,12 +64,12 @@ class Hints:
         self,
         connect: Callable[[], Awaitable[Raw]],
         server: int,
-        look: Callable[[], Awaitable[None]],
+        poll: Callable[[], Awaitable[None]],
         due_received: Callable[[Mapping[HookId, int] | None], None],
     ) -> None:
         self._connect = connect
         self._server = server
-        self._look = look
+        self._poll = poll
         self._due_received = due_received
         self._due: dict[HookId, int] = {}
         self._something = False
@@ -118,22 +118,22 @@ class Hints:
 
         await raw.add_listener(CHANNEL, on_hint)
         loop = asyncio.get_running_loop()
-        looked_s, looked_due_s = -LOOK_EVERY_S, -DUE_EVERY_S
+        last_poll_s, last_due_s = -POLL_EVERY_S, -DUE_EVERY_S
         while True:
             if self._something:
                 await raw.execute("SELECT pg_notify($1, $2)", CHANNEL, self._payload())
-            if received.is_set() or loop.time() - looked_s >= LOOK_EVERY_S:
+            if received.is_set() or loop.time() - last_poll_s >= POLL_EVERY_S:
                 received.clear()
-                looked_s = loop.time()
-                await self._look()
-            if loop.time() - looked_due_s >= DUE_EVERY_S:
-                looked_due_s = loop.time()
+                last_poll_s = loop.time()
+                await self._poll()
+            if loop.time() - last_due_s >= DUE_EVERY_S:
+                last_due_s = loop.time()
                 # Fails in a session that has ended, in which no hint arrives.
                 await raw.execute("SELECT pg_listening_channels()")
                 self._due_received(None)
             await asyncio.sleep(GATHER_S)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY_S):
+                async with asyncio.timeout(POLL_EVERY_S):
                     await self._wake.wait()
             self._wake.clear()
 
@@ -174,9 +174,9 @@ def changed_hooks(conn: Connection, vault: Vault, known: int, now_ms: int) -> Ne
     return News(version, sealed[:ID_BYTES], is_paused(conn), hooks)
 
 
-def look(conn: Connection, clock: DatabaseClock) -> tuple[int, int]:
+def read_state(conn: Connection, clock: DatabaseClock) -> tuple[int, int]:
     """Return the newest feed row and the version of the hooks; set the clock."""
     asked_ns = time.monotonic_ns()
-    version, database_ms, newest = conn.execute(text(sql.LOOK)).one()
+    version, database_ms, newest = conn.execute(text(sql.INSTALLATION_STATE)).one()
     clock.set_from(database_ms, asked_ns)
     return newest or 0, version

@@ -113,7 +113,7 @@ DELETIONS: Final = Deletions(
 
 
 class RetentionWorker:
-    """Deletes old rows and looks at alerts, at the server that holds the retention lock.
+    """Deletes old rows and checks alerts, at the server that holds the retention lock.
 
     ``connect`` opens the connection whose session holds that lock.
     """
@@ -139,16 +139,16 @@ class RetentionWorker:
             await raw.close()
 
     async def _work_while_locked(self, raw: Raw) -> None:
-        """Trim and look for as long as the lock is held, however long a deletion takes."""
+        """Trim and check alerts while the lock is held, however long a deletion takes."""
         tasks: list[asyncio.Task[None]] = []
         try:
             # Taken again each time, which shows that both ends of the session are still alive.
             while await raw.fetchval("SELECT pg_try_advisory_lock($1)", locks.RETENTION):
                 if not tasks:  # deletions may take hours
-                    looks = self._store.keep_checking_alerts()
+                    checks = self._store.keep_checking_alerts()
                     tasks = [
                         asyncio.create_task(self._trim_again(), name="trim"),
-                        asyncio.create_task(looks, name="alerts"),
+                        asyncio.create_task(checks, name="alerts"),
                     ]
                 ended, _ = await asyncio.wait(
                     tasks, timeout=HELD_EVERY_S, return_when=asyncio.FIRST_COMPLETED

@@ -19,7 +19,9 @@ BEGIN_ALONE: Final = f"BEGIN; SELECT pg_advisory_xact_lock({locks.HOOKS})"
 
 NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
-LOOK: Final = f"SELECT live_version, {NOW}, (SELECT MAX(pos) FROM feed) FROM installation"
+INSTALLATION_STATE: Final = (
+    f"SELECT live_version, {NOW}, (SELECT MAX(pos) FROM feed) FROM installation"
+)
 
 NEW_VERSION: Final = "UPDATE installation SET live_version = live_version + 1"
 """Makes every server read the changes of people before its next transaction."""

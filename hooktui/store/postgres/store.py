@@ -33,7 +33,7 @@ from hooktui.store.postgres.connections import (
     parse_database_url,
 )
 from hooktui.store.postgres.due_bounds import ClaimStart
-from hooktui.store.postgres.notify import Hints, changed_hooks, look
+from hooktui.store.postgres.notify import Hints, changed_hooks, read_state
 from hooktui.store.postgres.pools import LOOK_UPS, OWN, READERS, Changes, Queries
 from hooktui.store.postgres.queue import Accept, Claim, ClaimPing, Release, next_due
 from hooktui.store.postgres.replays import EndReplayLeases, StepReplay
@@ -130,7 +130,7 @@ class PostgresStore(Store):
         )
         connect_plain = partial(connect, target)
         self._retention_worker = RetentionWorker(self, connect_plain)
-        self._hints = Hints(connect_plain, self.token, self._look, self._due_received)
+        self._hints = Hints(connect_plain, self.token, self._poll, self._due_received)
 
     @classmethod
     async def open(
@@ -171,7 +171,7 @@ class PostgresStore(Store):
         return store
 
     async def _start(self) -> None:
-        await self._look()
+        await self._poll()
         written_ms = await self._own.run(_last_written_ms)
         if written_ms is not None:
             self._trust.gap_observed(self.clock() - written_ms)
@@ -181,7 +181,7 @@ class PostgresStore(Store):
         await self._catch_up()
         for writer in self._writers:
             await writer.start()
-        await self._look()  # the end of the feed: writers have skipped numbers
+        await self._poll()  # the end of the feed: writers have skipped numbers
         # The previous server of this home has ended: its attempts need not wait for their leases.
         before = self._home.token_before
         if before is not None and await self._has_ended(before):
@@ -353,9 +353,9 @@ class PostgresStore(Store):
         if known >= 0:
             self._notify(CommitNotice(hooks_changed=frozenset(news.hooks), paused=turned))
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         """Read the changes of other servers: the feed, the hooks, the time."""
-        newest, version = await self._own.run(partial(look, clock=self._clock))
+        newest, version = await self._own.run(partial(read_state, clock=self._clock))
         self._feed_reached(newest)
         lost = self._numbered and not self._closed and not self._writers[0].connected
         if lost and not self._accepting.busy:

@@ -127,7 +127,7 @@ class WriteTransaction:
     async def find_feed_end(self) -> None:
         """Query the position of our last row; under load the next transaction reads it anyway."""
         if self.notes.feed:
-            with contextlib.suppress(*FAULTS):  # it is stored; the next look finds the row
+            with contextlib.suppress(*FAULTS):  # it is stored; the next poll finds the row
                 self.feed_end = await self.raw.fetchval(sql.LAST_LINE)
 
     def _hook_statements(self) -> list[str]:
@@ -213,7 +213,7 @@ async def begin(raw: Raw, shared: Shared, *, alone: bool = False) -> WriteTransa
     """
     await raw.execute(sql.BEGIN_ALONE if alone else sql.BEGIN)
     asked_ns = time.monotonic_ns()
-    version, database_ms, feed_end = await raw.fetchrow(sql.LOOK)
+    version, database_ms, feed_end = await raw.fetchrow(sql.INSTALLATION_STATE)
     if feed_end is not None:
         shared.saw_feed(feed_end)
     now_ms = shared.clock.set_from(database_ms, asked_ns)
