@@ -49,7 +49,7 @@ def refuse_unsafe(where: InstallPaths, uid: int | None = None) -> None:
     Raises:
         UnsafeHome: names the fault and the command that corrects it.
     """
-    refused = [one for one in home_flaws(where, uid) if one.level == "refused"]
+    refused = [flaw for flaw in home_flaws(where, uid) if flaw.level == "refused"]
     if refused:
         first = refused[0]
         more = f" ({len(refused) - 1} more; see hooktui doctor)" if len(refused) > 1 else ""
@@ -99,10 +99,10 @@ def _may_be_database(path: Path) -> bool:
 def _entries(where: InstallPaths) -> Iterator[FileEntry]:
     seen: set[str] = set()
     for folder in dict.fromkeys((where.home, where.database.parent)):
-        for one in _path_entries(folder):
-            if one.path not in seen:
-                seen.add(one.path)
-                yield one
+        for entry in _path_entries(folder):
+            if entry.path not in seen:
+                seen.add(entry.path)
+                yield entry
     files: list[tuple[Path, Part]] = [(path, "private") for path in _private_files(where)]
     for path, part in [*files, (where.key_file, "key"), (where.socket, "socket")]:
         yield from _entry(path, part)
@@ -155,7 +155,7 @@ def _is_shared(gid: int, owner: int) -> bool:
         members = set(grp.getgrgid(gid).gr_mem)
     except KeyError:
         members = set()
-    members |= {one.pw_name for one in pwd.getpwall() if one.pw_gid == gid}
+    members |= {user.pw_name for user in pwd.getpwall() if user.pw_gid == gid}
     with contextlib.suppress(KeyError):
         members.discard(pwd.getpwuid(owner).pw_name)
     return bool(members - {"root"})

@@ -376,7 +376,9 @@ _HookEditBody = _fields_class(
 def _require_fields(name: str, schema: Document) -> None:
     """Mark the fields of an object in responses as required, without defaults: it holds them."""
     _drop_defaults(schema)
-    schema["required"] = [one for one in schema["properties"] if one not in _OPTIONAL.get(name, ())]
+    schema["required"] = [
+        field for field in schema["properties"] if field not in _OPTIONAL.get(name, ())
+    ]
 
 
 def _drop_defaults(schema: Document) -> None:

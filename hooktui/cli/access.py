@@ -128,5 +128,5 @@ def revoke(token: Number, /, *more: Number, yes: bool = False, context: Context)
         context,
         tokens,
         lambda token, **_: calls.revoke_token(token),
-        lambda one: context.out.note(f"token {one} is revoked"),
+        lambda token: context.out.note(f"token {token} is revoked"),
     )

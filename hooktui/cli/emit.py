@@ -149,10 +149,10 @@ def _counted_from(error: HooktuiError, before: int) -> HooktuiError:
     if isinstance(error, Refused):
         error.errors = tuple(
             FieldError(
-                re.sub(r"^/(\d+)", lambda found: f"/{int(found[1]) + before}", one.pointer),
-                counted(one.detail),
+                re.sub(r"^/(\d+)", lambda found: f"/{int(found[1]) + before}", fault.pointer),
+                counted(fault.detail),
             )
-            for one in error.errors
+            for fault in error.errors
         )
     return error
 

@@ -58,8 +58,8 @@ def _option_of(setting: Setting) -> tuple[str, Any, None]:
 
 
 _SETTINGS = sorted(
-    (one for one in SHOWN_SETTINGS if one.name not in _OWN),
-    key=lambda one: not one.required,
+    (setting for setting in SHOWN_SETTINGS if setting.name not in _OWN),
+    key=lambda setting: not setting.required,
 )
 _TRIED: Final = ("events", "filter")
 

@@ -182,7 +182,7 @@ def delete(hook: Number, /, *more: Number, yes: bool = False, context: Context) 
     question = f"Delete {which} waiting deliveries are cancelled; this cannot be undone."
     context.confirm(question, yes=yes)
     return for_each(
-        context, hooks, calls.delete_hook, lambda one: context.out.note(f"hook {one} is deleted")
+        context, hooks, calls.delete_hook, lambda hook: context.out.note(f"hook {hook} is deleted")
     )
 
 

@@ -338,9 +338,9 @@ def _name(error: CycloptsError, arguments: Sequence[str]) -> str:
 
 def _expected(kind: object) -> str:
     kinds = (kind, *get_args(kind))
-    for one in kinds:
-        if get_origin(one) is Literal:
-            return f"one of {', '.join(map(str, get_args(one)))}"
+    for part in kinds:
+        if get_origin(part) is Literal:
+            return f"one of {', '.join(map(str, get_args(part)))}"
     return next((text for number, text in _NUMBERS if number in kinds), "valid")
 
 

@@ -242,9 +242,9 @@ class HookQueue:
         if self.held_until_ms is None and self.closed_until_ms is None:
             return now_ms
         until_ms = now_ms
-        for each in (self.held_until_ms, self.closed_until_ms):
-            if each is not None and until_ms < each <= now_ms + LONGEST_HOLD_MS:
-                until_ms = each
+        for hold_ms in (self.held_until_ms, self.closed_until_ms):
+            if hold_ms is not None and until_ms < hold_ms <= now_ms + LONGEST_HOLD_MS:
+                until_ms = hold_ms
         return until_ms
 
     def is_saturated(self, now_ms: int) -> bool:
@@ -280,7 +280,7 @@ class HookQueue:
     def change_rate(self, now_ms: int) -> None:
         """Adapt the bucket to the hook's own rate and to the one that its receiver allows."""
         rates = [self.rate_per_s, None if self.limit is None else self.limit.rate.per_s]
-        rate = min((each for each in rates if each is not None), default=None)
+        rate = min((allowed for allowed in rates if allowed is not None), default=None)
         burst_s = BURST_S if rate == self.rate_per_s else SPACED_S
         if rate is None:
             self.bucket = None

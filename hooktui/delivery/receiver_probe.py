@@ -137,7 +137,9 @@ class ReceiverProbe:
                 if isinstance(ended, BaseException):
                     raise ended
                 met.append(ended)
-            chosen = next(((one, sockets.pop(one)) for one in tried if one in sockets), None)
+            chosen = next(
+                ((address, sockets.pop(address)) for address in tried if address in sockets), None
+            )
         finally:
             for sock in sockets.values():
                 sock.close()

@@ -88,28 +88,28 @@ class ReplayRunner:
         if not self._tasks and not self._unread:
             return
         await self._renew()
-        for identity in [replay for replay, task in self._tasks.items() if task.done()]:
-            _log_end(self._tasks.pop(identity))
-            del self._runs[identity]
+        for ended in [replay for replay, task in self._tasks.items() if task.done()]:
+            _log_end(self._tasks.pop(ended))
+            del self._runs[ended]
         known = list(self._tasks)  # one that ends during the read is run again by the next poll
         running = await store.own_read(queries.replays_of, store.token, known)
         self._unread = False
         mine = {replay.id: replay for replay in running}
-        for identity in known:
-            if identity in mine:
-                self._runs[identity].change_rate(mine[identity].rate_per_s)
+        for replay in known:
+            if replay in mine:
+                self._runs[replay].change_rate(mine[replay].rate_per_s)
             else:
-                self._tasks[identity].cancel()
-        for identity in mine.keys() - set(known):
-            run = self._runs[identity] = ReplayRun(store, self._engine, mine[identity])
-            task = self._tasks[identity] = asyncio.create_task(run(), name="replay")
+                self._tasks[replay].cancel()
+        for replay in mine.keys() - set(known):
+            run = self._runs[replay] = ReplayRun(store, self._engine, mine[replay])
+            task = self._tasks[replay] = asyncio.create_task(run(), name="replay")
             task.add_done_callback(lambda _: self._wake.set())
 
     async def _end_runs(self, replays: Set[int]) -> None:
         """End the runs of replays that were free meanwhile: what they know may have changed."""
-        for identity in replays:
-            del self._runs[identity]
-        await end_tasks([self._tasks.pop(identity) for identity in replays])
+        for replay in replays:
+            del self._runs[replay]
+        await end_tasks([self._tasks.pop(replay) for replay in replays])
 
     async def _renew(self) -> None:
         if monotonic() - self._renewed_s >= _RENEW_EVERY_S:

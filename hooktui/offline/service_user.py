@@ -166,8 +166,8 @@ def read_unit(texts: Iterable[str]) -> ServiceUnit:
             if not value:  # an empty assignment resets the list
                 keys[encrypted].clear()
                 continue
-            identity, _, path = value.partition(":")
-            if identity == CREDENTIAL:
+            credential, _, path = value.partition(":")
+            if credential == CREDENTIAL:
                 keys[encrypted].append(CredentialSource(path or CREDENTIAL, encrypted))
     return ServiceUnit(user, (*keys[False], *keys[True]))
 

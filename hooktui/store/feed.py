@@ -157,14 +157,16 @@ def read_tail(
 
 
 def _integers(ids: Sequence[str]) -> list[int]:
-    return [decode("evt" if each.startswith("evt_") else "dlv", each) for each in ids]
+    return [
+        decode("evt" if public_id.startswith("evt_") else "dlv", public_id) for public_id in ids
+    ]
 
 
 def _precedes(item: Sequence[object], ids: Sequence[int]) -> bool:
     """Return whether an item is an event that was stored before all of some ids."""
     if not ids or item[0] != items.EVENT:
         return False
-    return all(stored_before(_integer(item[2]), each) for each in ids)
+    return all(stored_before(_integer(item[2]), later) for later in ids)
 
 
 def position_of(item: FeedItem) -> Position:
@@ -266,12 +268,14 @@ def _size(item: FeedItem) -> int:
 
 def _of_ids(conn: Connection, lines: Sequence[_Line], ids: Sequence[str]) -> set[Position]:
     """Return the positions of the lines about some events and deliveries."""
-    events = {decode("evt", each) for each in ids if each.startswith("evt_")}
+    events = {decode("evt", public_id) for public_id in ids if public_id.startswith("evt_")}
     moved = list({line.item[3] for line in lines if line.item[0] in _MOVES})
     chosen: set[object] = set()
     for start in range(0, len(moved), _IDS_AT_ONCE):
         among = DELIVERY.c.id.in_(moved[start : start + _IDS_AT_ONCE])
-        wanted = select(DELIVERY.c.id).where(among, any_of([has_id(each) for each in ids]))
+        wanted = select(DELIVERY.c.id).where(
+            among, any_of([has_id(public_id) for public_id in ids])
+        )
         chosen.update(conn.execute(wanted).scalars())
     return {
         line.at
@@ -344,14 +348,14 @@ def _object(line: _Line, objects: Mapping[object, _Objects]) -> FeedItem | None:
         return FeedItem("engine", line.at_ms, account, data)
     if kind not in _READERS:
         return None  # a newer version wrote it
-    name, identity = _READERS[kind][0], _integer(item[2])
-    stored = objects[kind].get(identity)
+    name, key = _READERS[kind][0], _integer(item[2])
+    stored = objects[kind].get(key)
     if isinstance(stored, AlertRecord):
         state = msgspec.convert(item[3], str)
         alert = alert_of(stored, ended=state == AlertState.RESOLVED)
         return FeedItem(name, line.at_ms, account, alert, change=state)
     if kind == items.HOOK:
-        hook = stored or {"id": identity, "account": account, "deleted": True}
+        hook = stored or {"id": key, "account": account, "deleted": True}
         change, reason = msgspec.convert(item[3:5] or (None, None), tuple[str | None, str | None])
         return FeedItem(name, line.at_ms, account, hook, change=change, reason=reason)
     return None if stored is None else FeedItem(name, line.at_ms, account, stored)

@@ -352,22 +352,22 @@ def apply_alert_check(tx: Tx, result: CheckResult) -> None:
     Those that end, or are announced again, are read again: since the check, a group may have got a
     dead letter, and a hook may have failed.
     """
-    for identity in result.snoozed:
-        record = alert_record(tx.conn, None, identity)
+    for alert_id in result.snoozed:
+        record = alert_record(tx.conn, None, alert_id)
         after = after_snooze(record.status, tx.now_ms, SERVER.user)
         if after is not record.status:
             finish(_announce_steps(tx, _save(tx, record, after)))
     for alert in sorted(gone(tx.conn, alerts=result.empty)) if result.empty else ():
         record = alert_record(tx.conn, None, alert.id)
         finish(_resolve_steps(tx, record, alert.resolution, SERVER.user))
-    for identity, resolution in result.ended:
-        record = alert_record(tx.conn, None, identity)
+    for alert_id, resolution in result.ended:
+        record = alert_record(tx.conn, None, alert_id)
         if record.status.state is not AlertState.RESOLVED:
             finish(_resolve_steps(tx, record, resolution, SERVER.user))
     for opening in result.opened:
         finish(_open_steps(tx, opening.subject, opening.facts, opening.count))
-    for identity in result.announced:
-        finish(_announce_steps(tx, alert_record(tx.conn, None, identity)))
+    for alert_id in result.announced:
+        finish(_announce_steps(tx, alert_record(tx.conn, None, alert_id)))
     failpoints.hit("before_alert_look_commit")
 
 

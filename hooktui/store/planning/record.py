@@ -174,7 +174,7 @@ class HookChange:
         first_ms = self.failures[0].started_at_ms if self.failures else None
         if self.last_success_at is not None:
             return FailureStreak(first_ms, len(self.failures))
-        known = [each for each in (failing.since_ms, first_ms) if each is not None]
+        known = [ms for ms in (failing.since_ms, first_ms) if ms is not None]
         since_ms = min(known, default=None)  # the clock may have been set back in between
         return FailureStreak(since_ms, failing.failed + len(self.failures))
 

@@ -196,7 +196,7 @@ def plan_step(
         act = _assess(step, candidate, hook, events, newest)
         if isinstance(act, Act) and ordered:
             own = newest[candidate.event].id if act is Act.RETRY else None
-            if plan.handled or any(each != own for each in in_line):
+            if plan.handled or any(delivery != own for delivery in in_line):
                 break  # one at a time, behind everything else
         skipped.update(candidate.skipped)
         cursor = candidate.cursor

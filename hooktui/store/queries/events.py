@@ -141,12 +141,12 @@ def _counted(conn: Connection, rows: Sequence[_Row]) -> list[Event]:
     very many deliveries have no counts, because the rows are read one by one.
     """
     few = [row.id for row in rows if row.deliveries <= _MAX_COUNTED]
-    per_event: dict[int, dict[str, int]] = {identity: {} for identity in few}
+    per_event: dict[int, dict[str, int]] = {event: {} for event in few}
     keys = (DELIVERY.c.event_id, DELIVERY.c.status)
     grouped = select(*keys, func.count()).where(DELIVERY.c.event_id.in_(few)).group_by(*keys)
-    for identity, status, count in conn.execute(grouped) if few else ():
-        per_event[identity][status] = count
-    failed = [identity for identity in few if DeliveryStatus.FAILED in per_event[identity]]
+    for event, status, count in conn.execute(grouped) if few else ():
+        per_event[event][status] = count
+    failed = [event for event in few if DeliveryStatus.FAILED in per_event[event]]
     superseded = _superseded(conn, failed) if failed else {}
     return [_event(row, _counts(per_event.get(row.id), superseded.get(row.id, 0))) for row in rows]
 

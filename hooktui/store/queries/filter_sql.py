@@ -122,11 +122,11 @@ def until(ms: int) -> Condition:
     return and_(DELIVERY.c.id < ceiling_at(ms), DELIVERY.c.created_at <= ms)
 
 
-def has_id(identity: str) -> Condition:
+def has_id(public_id: str) -> Condition:
     """Return the condition that a delivery, or its event, has a public id."""
-    if identity.startswith("evt_"):
-        return DELIVERY.c.event_id == decode("evt", identity)
-    return DELIVERY.c.id == decode("dlv", identity)
+    if public_id.startswith("evt_"):
+        return DELIVERY.c.event_id == decode("evt", public_id)
+    return DELIVERY.c.id == decode("dlv", public_id)
 
 
 def _status(status: DeliveryStatus) -> Condition:

@@ -132,7 +132,7 @@ def _folded(
     if ascii:
         return func.lower(text)
     wanted = set(word)
-    folds = [(one, fold) for one, fold in _folds().items() if fold in wanted]
+    folds = [(letter, fold) for letter, fold in _folds().items() if fold in wanted]
     letters, others = zip(*folds, strict=True) if folds else ((), ())
     text = func.translate(text, "".join(letters), "".join(others))
     for sharp_s in "\u00df\u1e9e" if "ss" in word else "":
@@ -143,8 +143,8 @@ def _folded(
 @cache
 def _folds() -> Mapping[str, str]:
     """Return what each letter with another case is compared as: one letter, or ss for a sharp s."""
-    letters = ((one, one.casefold()) for one in map(chr, range(0x20000)))
-    folds = {one: fold for one, fold in letters if fold != one and len(fold) == 1}
+    letters = ((letter, letter.casefold()) for letter in map(chr, range(0x20000)))
+    folds = {letter: fold for letter, fold in letters if fold != letter and len(fold) == 1}
     return folds | {"\u00df": "ss", "\u1e9e": "ss"}
 
 

@@ -120,8 +120,10 @@ _WRITTEN: Final = msgspec.json.Decoder(tuple[str, _Number, _Number, _Number, boo
 
 def first_position(conn: Connection, now_ms: int) -> PlanPosition:
     """Return where a count of all that is stored now begins."""
-    ids = [conn.execute(select(func.max(one.c.id))).scalar() for one in (EVENT, DELIVERY)]
-    bound = max(floor_at(now_ms + 1), *(each or 0 for each in ids))
+    newest_ids = [
+        conn.execute(select(func.max(table.c.id))).scalar() for table in (EVENT, DELIVERY)
+    ]
+    bound = max(floor_at(now_ms + 1), *(newest or 0 for newest in newest_ids))
     return PlanPosition(0, 0, bound, bound > ceiling_at(now_ms))
 
 

@@ -192,7 +192,7 @@ def next_due(conn: Connection, hooks: Sequence[tuple[HookId, bool]]) -> dict[Hoo
     earliest_ms: dict[HookId, int] = {}
     for hook, ordered in hooks:
         statements = (sql.FIRST_IN_LINE_DUE,) if ordered else (sql.NEXT_FIRST_TRY, sql.NEXT_RETRY)
-        times = [conn.exec_driver_sql(each, (hook,)).scalar() for each in statements]
+        times = [conn.exec_driver_sql(statement, (hook,)).scalar() for statement in statements]
         due = [due_ms for due_ms in times if due_ms is not None]
         if due:
             earliest_ms[hook] = min(due)
