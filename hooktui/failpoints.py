@@ -30,7 +30,7 @@ POINTS = {
     "after_send_before_record": "the receiver has responded, nothing is written yet",
     "before_record_commit": "results are written, not committed",
     "after_record_commit": "results are stored, the engine does not know yet",
-    "before_give_back_commit": "unsent deliveries are released, not committed",
+    "before_release_commit": "unsent deliveries are released, not committed",
     "while_stopping": "a stop has waited for the attempts, their results are being written",
 }
 """Every boundary of the delivery of an event, in order, with the state at that point."""
@@ -68,7 +68,7 @@ REPLAY_POINTS = {
 """The same for a replay, in order."""
 
 ALERT_POINTS = {
-    "before_alert_look_commit": "alerts that depend on time are opened or ended, not committed",
+    "before_alert_check_commit": "alerts that depend on time are opened or ended, not committed",
 }
 """The same for alerts; those that results decide are covered by ``before_record_commit``."""
 

@@ -26,15 +26,19 @@ from hooktui.domain.rates import SecondCounts
 _MEMORY_S = 10
 """Seconds over which accepted deliveries are counted, and between two increases."""
 _MIN_PER_S = 0.02
+"""One delivery in 50 s: a receiver that refuses everything is still tried."""
 _MIN_FIRST_PER_S, _MIN_AGAIN_PER_S = 0.5, 0.2
+"""Lower bounds of a rate that few accepted deliveries measured: the first one, and a later one."""
 _SHRINK = 0.9
 _FIRST_GROWTH, _GROWTH_OF_GROWTH, _MAX_GROWTH = 0.05, 1.5, 1.0
+"""The rate grows by 5 %, and each time without a refusal by half as much again, at most twofold."""
 _DOUBLES_EVERY_S = 1.0
 _NO_LIMIT_PER_S = 5_000.0
 """A rate above it is dropped: the limit alone decides."""
 _FAR_BELOW = 8.0
 """A rate that was once this many times as high doubles again instead of growing slowly."""
 _LONGEST_WAIT_S, _MIN_WAIT_S = 60.0, 0.2
+"""Bounds of the time without starts: a ``Retry-After``, and two response times of a fast one."""
 
 _LOWERED_BEFORE_TRIAL = 8
 """How often the rate is lowered without growth before a trial. All senders that share a limit lower
@@ -48,6 +52,7 @@ _LONGEST_CLEAN_S = 60.0
 _TRIAL_RATE = 0.3
 """The lower rate of a trial, of what was accepted a second at the higher one."""
 _MIN_TOLERATED, _MAX_TOLERATED = 0.0001, 0.1
+"""Below, the share is taken for none; above, the receiver is better spared."""
 _TOO_MANY = 1.5
 """More than this multiple of the tolerated share exceeds it: about ten refusals measured it."""
 _FOLLOWED_REFUSALS = 50

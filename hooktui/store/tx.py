@@ -56,7 +56,7 @@ class SideEffects(msgspec.Struct):
         self.hooks_changed |= other.hooks_changed
         if other.paused is not None:
             self.paused = other.paused
-        if self.due:
+        if self.due:  # else the other's are the whole result, copied in one call
             for hook, due_ms in other.due.items():
                 self.mark_due(hook, due_ms)
         else:

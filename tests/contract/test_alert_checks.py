@@ -361,8 +361,8 @@ async def test_a_check_that_is_rolled_back_is_repeated(opened: Opened, disarmed:
     await dead_letters(opened, hook, [404] * 10)
     opened.clock.advance(QUIET)
     await deliver_all(opened)
-    failpoints.arm("before_alert_look_commit:error")
-    with pytest.raises(Exception, match=r"before_alert_look_commit|failed"):
+    failpoints.arm("before_alert_check_commit:error")
+    with pytest.raises(Exception, match=r"before_alert_check_commit|failed"):
         await check_alerts(opened)
     assert len(await announced(opened)) == 1
     await check_alerts(opened)

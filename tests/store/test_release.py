@@ -19,7 +19,7 @@ from tests.support.stores import open_in
 async def main():
     store = await open_in(pathlib.Path(sys.argv[1]))
     _, jobs = await store.accept([offer(), offer()], always)
-    failpoints.arm("before_give_back_commit:kill")
+    failpoints.arm("before_release_commit:kill")
     await store.release(jobs)
 
 asyncio.run(main())

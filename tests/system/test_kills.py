@@ -29,7 +29,7 @@ from tests.support.waiting import wait_for
 
 SCARCE = {"before_migration_commit", "before_rescue_commit", "while_stopping"}
 """Points that only a start or a stop passes: each has a test of its own."""
-NEVER_UNDER_LOAD = {"before_give_back_commit"}
+NEVER_UNDER_LOAD = {"before_release_commit"}
 """Passed when a caller is cancelled between commit and answer: held by a test of the store."""
 OF_THE_ENGINE = {
     "after_accept_commit", "after_claim_commit", "before_send", "after_send_before_record",
@@ -138,12 +138,12 @@ def test_a_fault_at_a_boundary_costs_no_event(scenario: Scenario, points: Sequen
 def test_claims_that_failed_after_their_commit_are_returned_also_at_the_second_try(
     scenario: Scenario,
 ):
-    scenario.server.start("after_claim_commit:error@2,before_give_back_commit:error")
+    scenario.server.start("after_claim_commit:error@2,before_release_commit:error")
     scenario.make_hooks()
     scenario.producer.start()
     accepted(scenario, 100)
     assert_all_arrived(scenario)
-    assert "failpoint before_give_back_commit" in scenario.server.paths.log.read_text()
+    assert "failpoint before_release_commit" in scenario.server.paths.log.read_text()
 
 
 def test_a_server_that_dies_while_it_makes_its_schema_makes_it_at_the_next_start(

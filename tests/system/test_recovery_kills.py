@@ -80,7 +80,7 @@ def test_an_alert_whose_look_was_killed_ends_once(
     server: ServerProcess, receiver: Receiver
 ) -> None:
     receiver.script["/in"] = [404] * 3
-    server.start("before_alert_look_commit:kill")
+    server.start("before_alert_check_commit:kill")
     hook = server.create_hook(receiver.url, retry_schedule_s=())
     types = ["hooktui.delivery.gave_up", "hooktui.delivery.cleared"]
     with PlainClient(server.address) as client:

@@ -368,7 +368,7 @@ def apply_alert_check(tx: Tx, result: CheckResult) -> None:
         finish(_open_steps(tx, opening.subject, opening.facts, opening.count))
     for alert_id in result.announced:
         finish(_announce_steps(tx, alert_record(tx.conn, None, alert_id)))
-    failpoints.hit("before_alert_look_commit")
+    failpoints.hit("before_alert_check_commit")
 
 
 # One alert

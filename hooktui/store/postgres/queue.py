@@ -339,7 +339,7 @@ class Release(Operation[None]):
             held.discard((claim.delivery, claim.number))  # one claim may be named twice
             if not note_released(work.notes, claim, state):
                 work.notes.count_waiting(claim.hook, -1)
-        failpoints.hit("before_give_back_commit")
+        failpoints.hit("before_release_commit")
 
 
 def next_due(

@@ -184,7 +184,7 @@ class Release(Operation[None]):
                 continue
             if not note_released(work.notes, claim, state):
                 work.raw.execute(sql.ADD_WAITING, (-1, claim.hook))
-        failpoints.hit("before_give_back_commit")
+        failpoints.hit("before_release_commit")
 
 
 def next_due(conn: Connection, hooks: Sequence[tuple[HookId, bool]]) -> dict[HookId, int]:
