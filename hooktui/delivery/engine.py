@@ -39,7 +39,7 @@ from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.domain.json_text import Steps
 from hooktui.domain.limit_history import LimitHistory
-from hooktui.domain.observation import observation_of
+from hooktui.domain.observation import Signal, observation_of
 from hooktui.domain.rates import ThroughputMeter
 from hooktui.domain.text import counted
 from hooktui.domain.wire.hooks import HookPace
@@ -489,17 +489,19 @@ class Engine:
     ) -> None:
         """Adapt the hook's limit to a result; after a cut, release what waits to the store."""
         now_s, exchange = monotonic(), result.exchange
-        if (
-            exchange.error is None
-            and exchange.first_byte_ms is not None
-            and limit.count_with_last(began_s, now_s, exchange.first_byte_ms / 1000)
-        ):
-            return
+        if exchange.error is None:
+            queue.failures = 0
+            if exchange.first_byte_ms is not None and limit.count_with_last(
+                began_s, now_s, exchange.first_byte_ms / 1000
+            ):
+                return
         held_s = WATCH.held_s(began_s, now_s)
         observed = observation_of(exchange, began_s, now_s, result.retry_after_s, held_s)
-        if observed is not None and self._queues.observe(
-            queue, observed, self._clock(), WATCH.busy_share
-        ):
+        if observed is None:
+            return
+        if observed.signal is Signal.OVERLOADED and result.concerns_breaker:
+            queue.failed_alone(self._clock())
+        if self._queues.observe(queue, observed, self._clock(), WATCH.busy_share):
             log_cut(queue, observed.at_s)
             self._return(self._queues.withdraw(queue.hook, keep=queue.slots))
 

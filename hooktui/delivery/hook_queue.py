@@ -13,7 +13,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from hooktui.domain.adaptive_limit import FIRST_LIMIT, AdaptiveLimit
-from hooktui.domain.hook_failures import probe_at_ms
+from hooktui.domain.hook_failures import probe_at_ms, wait_after_s
 from hooktui.domain.limit_history import LimitHistory
 from hooktui.domain.observation import Observation
 from hooktui.domain.rates import BURST_S, SPACED_S, TokenBucket, burst_of
@@ -82,7 +82,9 @@ class HookQueue:
             start, as the probe.
         claims: the number of claims.
         slow: whether its last attempt was slow.
-        held_until_ms: no delivery starts before it; ``hold_s`` is the length of that wait.
+        held_until_ms: no delivery starts before it; ``hold_s`` is the length of that wait, if this
+            machine was the cause.
+        failures: overloads in a row, of attempts that began at a limit of 1.
         cap: of an adaptive limit; None: ``slots`` is fixed.
         limit: the adaptive limit, once an attempt began.
         receiver: what ``limit`` was found for.
@@ -113,6 +115,7 @@ class HookQueue:
     slow: bool = False
     held_until_ms: int | None = None
     hold_s: float = 0.0
+    failures: int = 0
     cap: int | None = None
     limit: AdaptiveLimit | None = field(default=None, repr=False)
     receiver: object = field(default=None, repr=False)
@@ -156,6 +159,7 @@ class HookQueue:
         """Allow as many deliveries in flight as a receiver takes, up to a maximum."""
         if self.cap is None or self.receiver != receiver:
             self.limit, self.receiver, self.closed_until_ms = None, receiver, None
+            self.failures = 0
         self.cap = cap
         if self.limit is None:
             self.slots = min(FIRST_LIMIT, cap)
@@ -194,6 +198,13 @@ class HookQueue:
         if limit.rate.per_s is not None or self.bucket is not None:
             self.change_rate(now_ms)
         return self.slots < before or closed_s > 0
+
+    def failed_alone(self, now_ms: int) -> None:
+        """Note an overload that no lower limit can prevent; wait if there were many in a row."""
+        self.failures += 1
+        wait_s = wait_after_s(self.failures)
+        if wait_s:
+            self.held_until_ms = now_ms + round(wait_s * 1000)
 
     def earliest_ms(self, now_ms: int) -> int:
         """Return the earliest time when a delivery may start with a free slot."""

@@ -21,6 +21,8 @@ from hooktui.domain.clock import DAY_MS
 from hooktui.domain.deliveries import ErrorClass, Exchange
 
 FAILURES_TO_OPEN = 10
+_SPACED_S = {7: 0.5, 8: 1.5, 9: 3.0}
+"""Waits after so many failures in a row, of one attempt at a time, and the last one after more."""
 FIRST_PROBE_AFTER_MS, LONGEST_WAIT_MS = 30_000, 600_000
 
 _RESPONDED = frozenset({None, ErrorClass.STATUS, ErrorClass.REDIRECT})
@@ -106,6 +108,15 @@ def after_attempt(
     doublings = min(failures - FAILURES_TO_OPEN, 10)
     wait_ms = min(FIRST_PROBE_AFTER_MS << doublings, LONGEST_WAIT_MS)
     return Breaker(failures, finished_at_ms + wait_ms)
+
+
+def wait_after_s(failures: int) -> float:
+    """Return how long to wait after failures in a row, if one attempt at a time is made.
+
+    A receiver that restarts refuses ten attempts within milliseconds, and an open breaker would
+    keep its deliveries for 30 s.
+    """
+    return _SPACED_S.get(min(failures, FAILURES_TO_OPEN - 1), 0.0)
 
 
 def probe_at_ms(until_ms: int, now_ms: int) -> int:

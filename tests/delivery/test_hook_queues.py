@@ -92,6 +92,29 @@ def test_deliveries_of_a_deleted_hook_beyond_the_limit_stop_no_other(monkeypatch
     assert queues.take_ready(0) == []
 
 
+def test_failures_in_a_row_hold_a_hook_that_sends_one_at_a_time():
+    queues = queues_of(1)
+    queue = queues.queue(1)
+    for _ in range(6):
+        queue.failed_alone(0)
+        assert not queue.is_held(0)
+    queue.failed_alone(0)
+    queues.hint(1, 0, now_ms=0)
+    assert (taken(queues, 499), queues.next_due_ms()) == ({}, 500)
+    assert not queues.reserve(1, 499)
+    assert taken(queues, 500) == {1: 1}
+
+
+def test_another_receiver_begins_without_failures():
+    queues = DrivenQueues()
+    queue = queues.put(1, slots=None, active=True, receiver="one")
+    for _ in range(6):
+        queue.failed_alone(0)
+    queues.put(1, slots=None, active=True, receiver="other")
+    queue.failed_alone(0)
+    assert not queue.is_held(0)
+
+
 # Red when a hold is over once the clock seems to go back by a millisecond, as PostgreSQL's does.
 def test_a_hold_of_a_minute_outlasts_a_corrected_clock():
     queues = DrivenQueues()

@@ -233,6 +233,36 @@ async def test_a_hook_as_created_finds_what_its_receiver_takes(
     assert shown.stats.breaker == "closed", "what a lower limit helps against opens no breaker"
 
 
+# Red when attempts follow each other without a wait: ten fail within milliseconds, and the breaker
+# opens for 30 s.
+async def test_a_receiver_that_restarts_opens_no_breaker(
+    running: RunningEngine, receivers: Receivers
+):
+    loop = asyncio.get_running_loop()
+    seen: list[bytes] = []
+    down_until_s = 0.0
+
+    async def restarts(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal down_until_s
+        while True:
+            seen.append(await read_request(reader))
+            if len(seen) == 20:
+                down_until_s = loop.time() + 1.0
+            writer.write(UNAVAILABLE if loop.time() < down_until_s else OK)
+
+    url = url_of(await receivers.behaving(restarts))
+    hook = await running.hook(url, retry_schedule_s=(0.5,) * 10)
+    await running.emit(200)
+    breakers: set[str] = set()
+
+    async def all_are_delivered() -> bool:
+        breakers.add((await running.store.read(get_hook, 1, hook)).stats.breaker)
+        return len(await running.deliveries(status="delivered")) == 200
+
+    await until(all_are_delivered)
+    assert breakers == {"closed"}
+
+
 # Red when 429 is overload: the limit falls to 1, and one at a time is as fast as before.
 async def test_a_receiver_that_responds_429_is_sent_its_rate(
     running: RunningEngine, receivers: Receivers

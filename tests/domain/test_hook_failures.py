@@ -19,6 +19,7 @@ from hooktui.domain.hook_failures import (
     probe_at_ms,
     receiver_is_down,
     spread_across_days,
+    wait_after_s,
 )
 
 UP = Exchange(status_code=200)
@@ -32,6 +33,14 @@ def answer(status_code: int) -> Exchange:
 @pytest.mark.parametrize("status_code", [429, 500, 502, 503, 504, 599])
 def test_an_overrun_or_broken_receiver_counts_as_down(status_code):
     assert receiver_is_down(answer(status_code)) is True
+
+
+def test_the_last_attempts_before_a_breaker_opens_are_spaced():
+    waits = [wait_after_s(failures) for failures in range(FAILURES_TO_OPEN)]
+    assert not any(waits[:7]), "a receiver that refuses some of the requests is not held up"
+    assert waits == sorted(waits)
+    assert sum(waits) == 5.0
+    assert wait_after_s(100) == waits[-1], "another server had success meanwhile"
 
 
 @pytest.mark.parametrize("status_code", [200, 204, 301, 400, 401, 404, 410])
