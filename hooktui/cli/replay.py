@@ -20,7 +20,7 @@ from hooktui.client import calls
 from hooktui.client.calls import Call
 from hooktui.domain.errors import NoServer, Unavailable
 from hooktui.domain.replays import add_plans
-from hooktui.domain.text import counted
+from hooktui.domain.text import counted, number_text
 from hooktui.domain.wire import replays
 from hooktui.domain.wire.replays import PlannedSkip, Replay, ReplayPlan, ReplaySelection
 
@@ -261,7 +261,7 @@ def _row(replay: Replay) -> list[Piece]:
         f"{progress.sent + progress.retried:,}",
         "" if progress.total is None else f"{progress.total:,}",
         f"{progress.failed:,}",
-        f"{replay.rate_per_s:g}",
+        number_text(replay.rate_per_s),
         ago(replay.created_at),
         replay.state_reason or replays.waits_words(replay),
     ]
@@ -298,7 +298,7 @@ def _write(context: CommandContext, replay: Replay) -> None:
         ("until", selection.until or ""),
         ("filter", selection.filter or ""),
         ("cause", selection.cause or ""),
-        ("rate", f"{replay.rate_per_s:g} a second"),
+        ("rate", f"{number_text(replay.rate_per_s)} a second"),
         ("created", f"{clock(replay.created_at)} by {replay.created_by}"),
         ("ended", "" if replay.ended_at is None else clock(replay.ended_at)),
         ("server", replay.server or ""),
@@ -373,4 +373,6 @@ def abort(
 def _steer(context: CommandContext, call: calls.Call[Replay]) -> None:
     replay = context.ask(call)
     if replay is not None:
-        context.out.note(f"{replay.id} is {replay.state}, {replay.rate_per_s:g} a second")
+        context.out.note(
+            f"{replay.id} is {replay.state}, {number_text(replay.rate_per_s)} a second"
+        )

@@ -32,6 +32,7 @@ from hooktui.domain.setting import (
     settings_of,
 )
 from hooktui.domain.signatures import HASHES
+from hooktui.domain.text import number_text
 
 HOOK_TYPES: Final = ("web",)
 """The hook types that work."""
@@ -168,7 +169,9 @@ class HookFields:
             option="rate",
             text=number_of("deliveries a second"),
             check=Between("rate_per_s", MIN_RATE_PER_S, MAX_RATE_PER_S, "deliveries a second"),
-            shown=lambda rate: f"{rate:g} {'delivery' if rate == 1 else 'deliveries'} a second",
+            shown=lambda rate: (
+                f"{number_text(rate)} {'delivery' if rate == 1 else 'deliveries'} a second"
+            ),
         ),
     ] = None
 

@@ -26,6 +26,7 @@ from hooktui.domain.filters.parser import (
 from hooktui.domain.filters.terms import Filter
 from hooktui.domain.ids import HookId, ceiling_at, floor_at
 from hooktui.domain.live_hook import LiveHook
+from hooktui.domain.text import number_text
 from hooktui.domain.wire.replays import PlannedHook, Replay, ReplayPlan, ReplaySelection
 
 T = TypeVar("T", str, float)
@@ -230,7 +231,8 @@ def check_rate(rate_per_s: float) -> float:
         Refused: it may not.
     """
     if not MIN_RATE <= rate_per_s <= MAX_RATE:
-        detail = f"rate_per_s must be from {MIN_RATE:g} to {MAX_RATE:,.0f}, not {rate_per_s:g}"
+        rates = f"{MIN_RATE:g} to {MAX_RATE:,.0f}"
+        detail = f"rate_per_s must be from {rates}, not {number_text(rate_per_s)}"
         raise Refused.field("/rate_per_s", detail)
     return float(rate_per_s)
 

@@ -36,7 +36,7 @@ def check_schedule(schedule_s: Sequence[float]) -> str | None:
         return f"a retry schedule has at most {MAX_ENTRIES} waits, this one has {len(schedule_s)}"
     for wait_s in schedule_s:
         if not 0 < wait_s <= MAX_WAIT_S:
-            return f"each wait is over 0 s and at most 7 d; {wait_s:g} s is not"
+            return f"each wait is over 0s and at most 7d; {exact_duration(wait_s)} is not"
     return None
 
 

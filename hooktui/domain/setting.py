@@ -14,6 +14,7 @@ from types import NoneType
 from typing import Any, Final, get_args
 
 from hooktui.domain.clock import exact_duration, parse_duration_s
+from hooktui.domain.text import number_text
 
 Check = Callable[[Any], str | None]
 """Returns what is wrong with a value, or None."""
@@ -298,5 +299,5 @@ class Between:
         if value is None or self.low <= value <= self.high:
             return None
         high = f"{self.high:,} {self.unit}".rstrip()
-        shown = f"{value:g}" if abs(value) < 1e300 else "the value"
+        shown = number_text(value) if abs(value) < 1e300 else "the value"
         return f"{self.name} must be from {decimal_text(self.low)} to {high}, not {shown}"

@@ -167,6 +167,13 @@ def in_bytes(count: int) -> str:
     return f"{size:.1f} TB"
 
 
+def number_text(number: float) -> str:
+    """Return a number for people, with all its digits: ``1,001``, ``0.5``, ``0.00001``."""
+    if 0 < abs(number) < 1e-4:
+        return f"{number:.15f}".rstrip("0")
+    return f"{number:,.15g}"
+
+
 def counted(number: int, noun: str) -> str:
     """Return ``1 hook``, ``3 hooks``, ``2 deliveries``."""
     if number == 1:

@@ -128,5 +128,6 @@ def test_what_is_wrong_with_a_schedule() -> None:
     assert check_schedule([]) is None
     assert check_schedule([1] * MAX_ENTRIES) is None
     assert "at most 50" in (check_schedule([1] * (MAX_ENTRIES + 1)) or "")
-    assert "0 s is not" in (check_schedule([0]) or "")
+    assert "; 0s is not" in (check_schedule([0]) or "")
+    assert "; 900d is not" in (check_schedule([900 * 86400.0]) or "")
     assert "nan" in (check_schedule([float("nan")]) or "")

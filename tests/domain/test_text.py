@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.domain.text import MAX_MARKS, counted, keep_order, visible
+from hooktui.domain.text import MAX_MARKS, counted, keep_order, number_text, visible
 from tests.domain.bidi import display_order
 from tests.support import structure
 
@@ -219,6 +219,17 @@ PLURALS = {
     "token": "tokens", "type": "types", "value": "values", "waiting delivery": "waiting deliveries",
     "waiting retry": "waiting retries", "warning": "warnings",
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (31.0, "31"), (0.5, "0.5"), (1001, "1,001"), (12345.678, "12,345.678"), (-5.0, "-5"),
+        (0.00001, "0.00001"), (77760000.0, "77,760,000"), (0.1 + 0.2, "0.3"), (0.0, "0"),
+    ],
+)  # fmt: skip
+def test_a_number_has_all_its_digits_and_no_exponent(number: float, text: str):
+    assert number_text(number) == text
 
 
 def counted_nouns() -> Iterator[str]:

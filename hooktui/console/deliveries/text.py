@@ -14,7 +14,7 @@ from hooktui.console.widgets.styled import StyleName
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.deliveries import RETRY_AFTER_STATUSES, DeliveryStatus, ErrorClass, Outcome
 from hooktui.domain.schedule import JITTER
-from hooktui.domain.text import counted
+from hooktui.domain.text import counted, number_text
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, Phases, next_at_ms
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.server import ServerStatus
@@ -264,7 +264,7 @@ def _in_line(hook: Hook) -> str:
     many = "as many as the receiver takes" if most is None else f"at most {most}"
     limits = [f"{many} at once"]
     if hook.rate_per_s is not None:
-        limits.append(f"at most {hook.rate_per_s:g} a second")
+        limits.append(f"at most {number_text(hook.rate_per_s)} a second")
     if hook.ordered:
         limits.append("in order, after the earlier ones")
     return f"queued: {', '.join(limits)}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from hooktui.domain.clock import format_duration
-from hooktui.domain.text import counted
+from hooktui.domain.text import counted, number_text
 
 WAITS_IN_WORDS: Final = {
     "disabled": "its hook is disabled",
@@ -206,7 +206,7 @@ def retrying_words(count: int) -> str:
 
 def estimate_words(plan: ReplayPlan) -> str:
     """Return how long a plan takes; no time is claimed while a hook waits."""
-    rate = f"at {plan.rate_per_s:g} a second"
+    rate = f"at {number_text(plan.rate_per_s)} a second"
     if any(hook.waits_for for hook in plan.hooks):
         return f"{rate}; no estimate while a hook waits"
     return f"about {format_duration(plan.estimate_s)} {rate}"
