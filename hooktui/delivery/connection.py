@@ -54,11 +54,11 @@ class ReceiverConnection(asyncio.Protocol):
         closed: no further exchange is possible.
         reusable: the last exchange left the connection clean.
         silent: the network acknowledged nothing of a request on a kept connection.
-        opened_at: when it was opened.
-        idle_since: when it became idle.
-        sent_at: when the request was written.
-        first_byte_at: when the first byte of a response came; None until then.
-        finished_at: when the exchange ended.
+        opened_at_s: when it was opened.
+        idle_since_s: when it became idle.
+        sent_at_s: when the request was written.
+        first_byte_at_s: when the first byte of a response came; None until then.
+        finished_at_s: when the exchange ended.
         status_code: of the final response.
         headers: raw, of the final response.
         body: its first bytes.
@@ -67,12 +67,12 @@ class ReceiverConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_begin_checked", "_check_at", "_complete", "_deadline", "_fault", "_first_byte_deadline",
-        "_is_due", "_kept", "_limits", "_loop", "_on_lost", "_parser", "_read", "_request_size",
-        "_timeout_s", "_timer", "_timer_at", "_transport", "_unacknowledged", "_unsolicited",
-        "_waiter", "address", "body", "closed", "finished_at", "first_byte_at", "headers",
-        "idle_since", "is_tls", "lacked", "opened_at", "origin", "reusable", "sent_at", "silent",
-        "size", "status_code", "truncated",
+        "_begin_checked", "_check_at_s", "_complete", "_deadline_s", "_fault",
+        "_first_byte_deadline_s", "_is_due", "_kept", "_limits", "_loop", "_on_lost", "_parser",
+        "_read", "_request_size", "_timeout_s", "_timer", "_timer_at_s", "_transport",
+        "_unacknowledged", "_unsolicited", "_waiter", "address", "body", "closed", "finished_at_s",
+        "first_byte_at_s", "headers", "idle_since_s", "is_tls", "lacked", "opened_at_s", "origin",
+        "reusable", "sent_at_s", "silent", "size", "status_code", "truncated",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -92,26 +92,26 @@ class ReceiverConnection(asyncio.Protocol):
         self.lacked: Condition | None = None
         self.closed = False
         self.silent = False
-        self.opened_at = monotonic()
-        self.idle_since = 0.0
+        self.opened_at_s = monotonic()
+        self.idle_since_s = 0.0
         self._kept = False
         self._loop = loop
         self._limits = limits
         self._on_lost = on_lost
         self._waiter: asyncio.Future[ExchangeFailure | None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
+        self._timer_at_s = 0.0
         self._is_due = False
         self._parser = httptools.HttpResponseParser(self)
         self._unsolicited = False
         self._prepare(0.0, 0.0, 0)
 
-    def _prepare(self, deadline: float, timeout_s: float, request_size: int) -> None:
-        now = monotonic()
+    def _prepare(self, deadline_s: float, timeout_s: float, request_size: int) -> None:
+        now_s = monotonic()
         self.reusable = False
-        self.sent_at = now
-        self.first_byte_at: float | None = None
-        self.finished_at = now
+        self.sent_at_s = now_s
+        self.first_byte_at_s: float | None = None
+        self.finished_at_s = now_s
         self.status_code: int | None = None
         self.headers: list[tuple[bytes, bytes]] = []
         self.body = bytearray()  # not a list: a receiver may send single bytes
@@ -121,34 +121,34 @@ class ReceiverConnection(asyncio.Protocol):
         self._complete = False
         self._fault: ExchangeFailure | None = None
         self._read = 0
-        self._deadline = deadline
+        self._deadline_s = deadline_s
         self._timeout_s = timeout_s
-        self._first_byte_deadline = min(deadline, now + self._limits.first_byte_s)
-        self._check_at = now + min(_CHECK_S, max(_FIRST_CHECK_S, (deadline - now) / 3))
+        self._first_byte_deadline_s = min(deadline_s, now_s + self._limits.first_byte_s)
+        self._check_at_s = now_s + min(_CHECK_S, max(_FIRST_CHECK_S, (deadline_s - now_s) / 3))
         self._request_size = request_size
         self._unacknowledged = request_size
 
     # One exchange
 
     def exchange(
-        self, request: bytes, deadline: float, timeout_s: float
+        self, request: bytes, deadline_s: float, timeout_s: float
     ) -> asyncio.Future[ExchangeFailure | None]:
         """Write a request; the future's result is None after a complete response, or the failure.
 
         Args:
             request: head and body, exactly as they are sent.
-            deadline: when the exchange ends.
+            deadline_s: when the exchange ends.
             timeout_s: the configured timeout, for the message.
         """
         waiter: asyncio.Future[ExchangeFailure | None] = self._loop.create_future()
-        self._prepare(deadline, timeout_s, len(request))
+        self._prepare(deadline_s, timeout_s, len(request))
         if self.closed:
             waiter.set_result(self._cut_off(None))
             return waiter
         self._waiter = waiter
-        due = min(self._check_at, self._first_byte_deadline)
-        if self._timer is None or self._timer_at > due:
-            self._arm(due)
+        due_s = min(self._check_at_s, self._first_byte_deadline_s)
+        if self._timer is None or self._timer_at_s > due_s:
+            self._arm(due_s)
         self._transport.write(request)
         return waiter
 
@@ -171,7 +171,7 @@ class ReceiverConnection(asyncio.Protocol):
     def _finish(self, fault: ExchangeFailure | None) -> None:
         waiter, self._waiter = self._waiter, None
         self._kept = True
-        self.finished_at = monotonic()
+        self.finished_at_s = monotonic()
         # Unsent bytes of the request: the receiver responded early, so the rest would be garbage.
         if fault is not None or not self.reusable or self._transport.get_write_buffer_size():
             self.reusable = False
@@ -182,7 +182,7 @@ class ReceiverConnection(asyncio.Protocol):
     def _finish_when_sent(self) -> None:
         """End a complete response; after an early 2xx the receiver may still read the request."""
         accepted = self.status_code is not None and self.status_code < 300
-        left_s = self._deadline - monotonic()
+        left_s = self._deadline_s - monotonic()
         if accepted and left_s > 0 and self._transport.get_write_buffer_size():
             self._arm(monotonic() + min(left_s, _SENT_CHECK_S))
         else:
@@ -190,12 +190,12 @@ class ReceiverConnection(asyncio.Protocol):
 
     # The deadline: one lazy timer per connection; a request re-arms it only when it is due earlier.
 
-    def _arm(self, at: float) -> None:
+    def _arm(self, at_s: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer_at = at
-        delay = max(at - monotonic(), _SHORTEST_TIMER_S)
-        self._timer = self._loop.call_later(delay, self._on_timer)
+        self._timer_at_s = at_s
+        delay_s = max(at_s - monotonic(), _SHORTEST_TIMER_S)
+        self._timer = self._loop.call_later(delay_s, self._on_timer)
 
     def _on_timer(self) -> None:
         """Act at the second call: what came while the process was stopped is read in between."""
@@ -203,32 +203,34 @@ class ReceiverConnection(asyncio.Protocol):
         self._is_due = self._waiter is not None and not self._is_due
         if self._waiter is None:
             return
-        now = monotonic()
+        now_s = monotonic()
         if self._is_due:
-            self._arm(now)
+            self._arm(now_s)
             return
         if self._complete:
             self._finish_when_sent()
             return
-        if self.first_byte_at is None:
-            fault = self._check_progress(now)
-            due = min(self._check_at, self._first_byte_deadline)
+        if self.first_byte_at_s is None:
+            fault = self._check_progress(now_s)
+            due_s = min(self._check_at_s, self._first_byte_deadline_s)
         else:
             detail = f"the response was not complete within {self._timeout_s:g} s"
-            fault = ExchangeFailure(ErrorClass.TIMEOUT, detail) if self._deadline <= now else None
-            due = self._deadline
+            fault = (
+                ExchangeFailure(ErrorClass.TIMEOUT, detail) if self._deadline_s <= now_s else None
+            )
+            due_s = self._deadline_s
         if fault is None:
-            self._arm(due)
+            self._arm(due_s)
         else:
             self._finish(fault)
 
-    def _check_progress(self, now: float) -> ExchangeFailure | None:
+    def _check_progress(self, now_s: float) -> ExchangeFailure | None:
         """Check a request without a response; return why it is given up, if it is.
 
         If a firewall has forgotten a kept connection, no byte is acknowledged. While more and more
         bytes are, the link may be slow: the time for the response has not begun.
         """
-        if now < min(self._check_at, self._first_byte_deadline):
+        if now_s < min(self._check_at_s, self._first_byte_deadline_s):
             return None
         in_transit, unsent = self._outstanding_bytes()
         left = in_transit + unsent
@@ -238,11 +240,11 @@ class ReceiverConnection(asyncio.Protocol):
             return ExchangeFailure(ErrorClass.RESET, "the kept connection is dead")
         if 0 < left < self._unacknowledged:
             self._unacknowledged = left
-            self._first_byte_deadline = min(self._deadline, now + self._limits.first_byte_s)
-        self._check_at = now + _CHECK_S
-        if now < self._first_byte_deadline:
+            self._first_byte_deadline_s = min(self._deadline_s, now_s + self._limits.first_byte_s)
+        self._check_at_s = now_s + _CHECK_S
+        if now_s < self._first_byte_deadline_s:
             return None
-        waited_s = self._timeout_s if now >= self._deadline else self._limits.first_byte_s
+        waited_s = self._timeout_s if now_s >= self._deadline_s else self._limits.first_byte_s
         detail = f"no response within {waited_s:g} s"
         if left:
             self._drop_unsent()
@@ -277,8 +279,8 @@ class ReceiverConnection(asyncio.Protocol):
             self.reusable = False
             self._finish(None)
             return
-        if self.first_byte_at is None:
-            self.first_byte_at = monotonic()
+        if self.first_byte_at_s is None:
+            self.first_byte_at_s = monotonic()
         room = self._limits.read_bytes - self._read
         self._read += len(data)
         if not self._begin_checked:
@@ -359,7 +361,7 @@ class ReceiverConnection(asyncio.Protocol):
         how = "reset" if error is not None else "closed"
         if self._unsolicited:
             return ExchangeFailure(ErrorClass.PROTOCOL, "the receiver sent data before the request")
-        if self.first_byte_at is None:
+        if self.first_byte_at_s is None:
             where = "before any response"
         elif self.status_code is None:
             where = "in the middle of the response's head"

@@ -85,7 +85,7 @@ class Dialer:
         target: ParsedUrl,
         *,
         verify_tls: bool,
-        deadline: float,
+        deadline_s: float,
         phases: ConnectPhases,
         on_lost: Callable[[ReceiverConnection], None],
         account: Hashable,
@@ -96,7 +96,7 @@ class Dialer:
             pool_key: the hook, for the resolver's fairness.
             target: the URL to connect to.
             verify_tls: whether certificates are checked.
-            deadline: monotonic seconds at which the whole attempt is over.
+            deadline_s: monotonic seconds at which the whole attempt is over.
             phases: gets the duration of each step, also of a failed one.
             on_lost: called once when the connection has ended.
             account: of the hook; accounts take turns to connect.
@@ -105,15 +105,15 @@ class Dialer:
             ConnectError: with the failure.
             MachineShort: this machine lacks a resource; nothing was sent.
         """
-        addresses = await self.resolve(pool_key, target, deadline, phases, account)
+        addresses = await self.resolve(pool_key, target, deadline_s, phases, account)
         for address in addresses:  # one forbidden address makes the name untrusted
             self.check(target, address)
         await self._turns.enter(account)
-        began = monotonic()
+        began_s = monotonic()
         try:
-            sock, address = await self._connect_any(target, addresses, deadline)
+            sock, address = await self._connect_any(target, addresses, deadline_s)
         finally:
-            phases.connect_ms = (monotonic() - began) * 1000
+            phases.connect_ms = (monotonic() - began_s) * 1000
         label = f"[{address}]" if isinstance(address, IPv6Address) else str(address)
         connection = ReceiverConnection(
             asyncio.get_running_loop(),
@@ -125,7 +125,7 @@ class Dialer:
         if target.scheme == "http":
             await self._hand_over(sock, connection)
         else:
-            await self.handshake(sock, target, lambda: connection, verify_tls, deadline, phases)
+            await self.handshake(sock, target, lambda: connection, verify_tls, deadline_s, phases)
         return connection
 
     # Step 1: addresses
@@ -134,7 +134,7 @@ class Dialer:
         self,
         pool_key: Hashable,
         target: ParsedUrl,
-        deadline: float,
+        deadline_s: float,
         phases: ConnectPhases,
         account: Hashable = None,
     ) -> tuple[Address, ...]:
@@ -146,8 +146,8 @@ class Dialer:
         """
         if target.literal is not None:
             return (target.literal,)
-        began = monotonic()
-        limit_s = max(0.0, min(self.limits.dns_s, deadline - began))
+        began_s = monotonic()
+        limit_s = max(0.0, min(self.limits.dns_s, deadline_s - began_s))
         try:
             return await self._resolver.resolve(
                 pool_key, target.host, target.port, limit_s, account
@@ -155,7 +155,7 @@ class Dialer:
         except NameLookupError as failure:
             raise ConnectError(ExchangeFailure(ErrorClass.DNS, str(failure))) from None
         finally:
-            phases.dns_ms = (monotonic() - began) * 1000
+            phases.dns_ms = (monotonic() - began_s) * 1000
 
     def check(self, target: ParsedUrl, address: Address) -> None:
         """Check that hooks may reach an address.
@@ -185,7 +185,7 @@ class Dialer:
     # Step 2: TCP
 
     async def _connect_any(
-        self, target: ParsedUrl, addresses: tuple[Address, ...], deadline: float
+        self, target: ParsedUrl, addresses: tuple[Address, ...], deadline_s: float
     ) -> tuple[socket.socket, Address]:
         """Try the addresses in turn, two at once at most; the first that accepts is taken.
 
@@ -194,17 +194,17 @@ class Dialer:
         that hangs is given up instead.
         """
         short: MachineShort | None = None
-        until = min(deadline, monotonic() + self.limits.connect_s)
+        until_s = min(deadline_s, monotonic() + self.limits.connect_s)
         waiting = list(addresses[: self.limits.addresses])
-        if len(waiting) == 1 and deadline > monotonic():
-            return await self.connect(waiting[0], target.port, until - monotonic()), waiting[0]
-        head_start_s = min(_HEAD_START_S, max(until - monotonic(), 0) / len(waiting))
+        if len(waiting) == 1 and deadline_s > monotonic():
+            return await self.connect(waiting[0], target.port, until_s - monotonic()), waiting[0]
+        head_start_s = min(_HEAD_START_S, max(until_s - monotonic(), 0) / len(waiting))
         fault: ExchangeFailure | None = None
         second = False
         tasks: dict[asyncio.Task[socket.socket], Address] = {}
         try:
             while waiting or tasks:
-                left_s = until - monotonic()
+                left_s = until_s - monotonic()
                 if waiting and left_s > 0:
                     if tasks and not second:
                         if self._second_dials < MAX_SECOND_DIALS:
@@ -328,7 +328,7 @@ class Dialer:
         target: ParsedUrl,
         protocol: Callable[[], asyncio.Protocol],
         verify_tls: bool,
-        deadline: float,
+        deadline_s: float,
         phases: ConnectPhases,
     ) -> asyncio.Transport:
         """Do the TLS handshake on a socket, which the event loop owns from then on.
@@ -338,8 +338,8 @@ class Dialer:
             MachineShort: this machine lacks a resource.
         """
         context = self._context_for(sock, verify_tls=verify_tls)
-        began = monotonic()
-        limit_s = max(0.001, min(self.limits.tls_s, deadline - began))
+        began_s = monotonic()
+        limit_s = max(0.001, min(self.limits.tls_s, deadline_s - began_s))
         loop = asyncio.get_running_loop()
         try:
             with _owned_by(loop, sock):
@@ -353,9 +353,9 @@ class Dialer:
                 )
         except OSError as error:  # includes ssl.SSLError
             _raise_if_short(error)
-            raise ConnectError(_tls_fault(error, target, monotonic() - began, limit_s)) from error
+            raise ConnectError(_tls_fault(error, target, monotonic() - began_s, limit_s)) from error
         finally:
-            phases.tls_ms = (monotonic() - began) * 1000
+            phases.tls_ms = (monotonic() - began_s) * 1000
         return transport
 
 

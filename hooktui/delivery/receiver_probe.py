@@ -72,10 +72,12 @@ class ReceiverProbe:
             self._turns.release()
 
     async def _probe(self, hook: LiveHook, notify: ProgressCallback) -> ConnectionFindings:
-        target, deadline = hook.target, monotonic() + PROBE_S
+        target, deadline_s = hook.target, monotonic() + PROBE_S
         phases = ConnectPhases()
         try:
-            addresses = await self._dialer.resolve(("diagnose", hook.id), target, deadline, phases)
+            addresses = await self._dialer.resolve(
+                ("diagnose", hook.id), target, deadline_s, phases
+            )
         except ConnectError as failure:
             error, detail = failure.fault
             return ConnectionFindings(phases_ms=_wire(phases), error=error, detail=detail)
@@ -85,9 +87,9 @@ class ReceiverProbe:
         if refused is not None:
             return replace(findings, error=refused.error, detail=refused.detail)
         notify(findings, "connect")
-        began = monotonic()
-        met, chosen = await self._connect_all(target, addresses, deadline)
-        took_ms = (monotonic() - began) * 1000
+        began_s = monotonic()
+        met, chosen = await self._connect_all(target, addresses, deadline_s)
+        took_ms = (monotonic() - began_s) * 1000
         connected_ms = (finding.connect_ms for finding in met if finding.connect_ms is not None)
         phases.connect_ms = next(connected_ms, took_ms)
         addresses_met = (*met, *checked[len(met) :])
@@ -99,7 +101,7 @@ class ReceiverProbe:
             sock.close()
             return findings
         notify(findings, "TLS")
-        return await self._probe_tls(hook, findings, sock, address, deadline, phases)
+        return await self._probe_tls(hook, findings, sock, address, deadline_s, phases)
 
     # Step 1: may it be reached
 
@@ -114,21 +116,21 @@ class ReceiverProbe:
     # Step 2: can it be reached
 
     async def _connect_all(
-        self, target: ParsedUrl, addresses: tuple[Address, ...], deadline: float
+        self, target: ParsedUrl, addresses: tuple[Address, ...], deadline_s: float
     ) -> tuple[list[AddressFinding], tuple[Address, socket.socket] | None]:
         """Try all addresses at once, and keep the connection that a delivery would use."""
         tried = addresses[: self._dialer.limits.addresses]
-        limit_s = self._connect_limit_s(deadline)
+        limit_s = self._connect_limit_s(deadline_s)
         sockets: dict[Address, socket.socket] = {}
 
         async def connect(address: Address) -> AddressFinding:
-            began = monotonic()
+            began_s = monotonic()
             try:
                 sockets[address] = await self._dialer.connect(address, target.port, limit_s)
             except ConnectError as failure:
                 error, detail = failure.fault
                 return AddressFinding(address=str(address), error=error, detail=detail)
-            return AddressFinding(address=str(address), connect_ms=(monotonic() - began) * 1000)
+            return AddressFinding(address=str(address), connect_ms=(monotonic() - began_s) * 1000)
 
         chosen: tuple[Address, socket.socket] | None = None
         met: list[AddressFinding] = []
@@ -153,22 +155,22 @@ class ReceiverProbe:
         findings: ConnectionFindings,
         sock: socket.socket,
         address: Address,
-        deadline: float,
+        deadline_s: float,
         phases: ConnectPhases,
     ) -> ConnectionFindings:
         """Do the TLS handshake as the hook does, and then with the opposite verification."""
         demanded = hook.settings.verify_tls
         phases.tls_ms = 0.0  # also if the authorities cannot be read
-        handshake = await self._handshake(hook.target, sock, demanded, deadline, phases)
+        handshake = await self._handshake(hook.target, sock, demanded, deadline_s, phases)
         error, detail = handshake.fault if handshake.fault is not None else (None, None)
         findings = replace(findings, phases_ms=_wire(phases), error=error, detail=detail)
         seen: _Handshake | None = handshake
         checked: _Handshake | None = handshake
         if demanded and handshake.code is not None:
             # The certificate failed: read it without verification.
-            seen = await self._handshake_again(hook.target, address, deadline, verify_tls=False)
+            seen = await self._handshake_again(hook.target, address, deadline_s, verify_tls=False)
         elif not demanded and handshake.fault is None:
-            checked = await self._handshake_again(hook.target, address, deadline, verify_tls=True)
+            checked = await self._handshake_again(hook.target, address, deadline_s, verify_tls=True)
         if seen is None or checked is None or seen.fault is not None:
             return findings
         chain = read_chain(seen.chain, now_ms())
@@ -188,28 +190,30 @@ class ReceiverProbe:
         )
 
     async def _handshake_again(
-        self, target: ParsedUrl, address: Address, deadline: float, *, verify_tls: bool
+        self, target: ParsedUrl, address: Address, deadline_s: float, *, verify_tls: bool
     ) -> _Handshake | None:
         try:
-            sock = await self._dialer.connect(address, target.port, self._connect_limit_s(deadline))
+            sock = await self._dialer.connect(
+                address, target.port, self._connect_limit_s(deadline_s)
+            )
         except ConnectError:
             return None
-        return await self._handshake(target, sock, verify_tls, deadline, ConnectPhases())
+        return await self._handshake(target, sock, verify_tls, deadline_s, ConnectPhases())
 
-    def _connect_limit_s(self, deadline: float) -> float:
-        return max(0.001, min(self._dialer.limits.connect_s, deadline - monotonic()))
+    def _connect_limit_s(self, deadline_s: float) -> float:
+        return max(0.001, min(self._dialer.limits.connect_s, deadline_s - monotonic()))
 
     async def _handshake(
         self,
         target: ParsedUrl,
         sock: socket.socket,
         verify_tls: bool,
-        deadline: float,
+        deadline_s: float,
         phases: ConnectPhases,
     ) -> _Handshake:
         try:
             transport = await self._dialer.handshake(
-                sock, target, asyncio.Protocol, verify_tls, deadline, phases
+                sock, target, asyncio.Protocol, verify_tls, deadline_s, phases
             )
         except ConnectError as failure:
             error = failure.__cause__

@@ -113,8 +113,8 @@ class Transport:
         """
         if self._closed:
             raise RuntimeError("the transport is closed")
-        started = monotonic()
-        deadline = started + timeout_s
+        started_s = monotonic()
+        deadline_s = started_s + timeout_s
         request = head + body
         pool = self._pools.get(pool_key) or self._open_pool(pool_key)
         pool.enter()
@@ -122,13 +122,13 @@ class Transport:
         try:
             connection = pool.take((*target.origin, verify_tls))
             if connection is not None:
-                fault = await _converse(connection, request, deadline, timeout_s)
+                fault = await _converse(connection, request, deadline_s, timeout_s)
                 if not _ended_idle(connection, fault):
-                    exchange = self._exchange_of(connection, fault, started)
+                    exchange = self._exchange_of(connection, fault, started_s)
                     pool.put_back(connection)
                     return exchange
                 if connection.silent:  # those that were idle at that time are no better
-                    pool.close_idle_since(connection.sent_at)
+                    pool.close_idle_since(connection.sent_at_s)
             if self._in_flight + len(self._all_idle.by_age) > self._limit:
                 await self._make_room()
             phases = ConnectPhases()
@@ -137,17 +137,17 @@ class Transport:
                     pool_key,
                     target,
                     verify_tls=verify_tls,
-                    deadline=deadline,
+                    deadline_s=deadline_s,
                     phases=phases,
                     on_lost=pool.drop,
                     account=account,
                 )
             except ConnectError as failure:
-                return _not_dialled(failure.fault, started, phases)
+                return _not_dialled(failure.fault, started_s, phases)
             except MemoryError:
                 raise MachineShort(Condition.MEMORY) from None
-            fault = await _converse(connection, request, deadline, timeout_s)
-            exchange = self._exchange_of(connection, fault, started, phases)
+            fault = await _converse(connection, request, deadline_s, timeout_s)
+            exchange = self._exchange_of(connection, fault, started_s, phases)
             pool.put_back(connection)
             return exchange
         finally:
@@ -185,9 +185,9 @@ class Transport:
 
     def _sweep(self) -> None:
         """Close connections that were idle for too long: one timer for all, not one each."""
-        before = monotonic() - self._limits.idle_s
+        before_s = monotonic() - self._limits.idle_s
         for pool_key, pool in list(self._pools.items()):
-            pool.close_idle_since(before)
+            pool.close_idle_since(before_s)
             pool.forget_peak()
             if not pool.idle and not pool.in_flight:
                 del self._pools[pool_key]
@@ -199,12 +199,12 @@ class Transport:
         self,
         connection: ReceiverConnection,
         fault: ExchangeFailure | None,
-        started: float,
+        started_s: float,
         phases: ConnectPhases = _NO_PHASES,
     ) -> Exchange:
         """Return the exchange of a connection; a reused connection has no phases."""
         limits = self._limits
-        status_code, first_byte_at = connection.status_code, connection.first_byte_at
+        status_code, first_byte_at_s = connection.status_code, connection.first_byte_at_s
         error, detail = fault if fault is not None else (None, None)
         if status_code is not None and error is None:
             error = error_of_status(status_code)
@@ -227,9 +227,9 @@ class Transport:
             connect_ms=phases.connect_ms,
             tls_ms=phases.tls_ms,
             first_byte_ms=(
-                None if first_byte_at is None else (first_byte_at - connection.sent_at) * 1000
+                None if first_byte_at_s is None else (first_byte_at_s - connection.sent_at_s) * 1000
             ),
-            total_ms=(connection.finished_at - started) * 1000,
+            total_ms=(connection.finished_at_s - started_s) * 1000,
             reused_connection=phases is _NO_PHASES,
             address=connection.address,
         )
@@ -290,7 +290,7 @@ class _ConnectionPool:
         elif self._retired or self._is_full(connection) or self._is_old(connection):
             connection.close()
         else:
-            connection.idle_since = connection.finished_at
+            connection.idle_since_s = connection.finished_at_s
             self._all_idle.tls += connection.is_tls
             self._all_idle.by_age[connection] = self
             self.idle.append(connection)
@@ -299,8 +299,8 @@ class _ConnectionPool:
         if connection in self.idle:
             self.idle.remove(self._remove(connection))
 
-    def close_idle_since(self, before: float) -> None:
-        while self.idle and self.idle[0].idle_since < before:
+    def close_idle_since(self, before_s: float) -> None:
+        while self.idle and self.idle[0].idle_since_s < before_s:
             self._remove(self.idle.pop(0)).close()
 
     def retire(self) -> None:
@@ -314,7 +314,7 @@ class _ConnectionPool:
         return connection.is_tls and self._all_idle.tls >= self._limits.idle_tls_connections
 
     def _is_old(self, connection: ReceiverConnection) -> bool:
-        return connection.finished_at - connection.opened_at >= self._limits.age_s
+        return connection.finished_at_s - connection.opened_at_s >= self._limits.age_s
 
     def _remove(self, connection: ReceiverConnection) -> ReceiverConnection:
         self._all_idle.tls -= connection.is_tls
@@ -323,15 +323,15 @@ class _ConnectionPool:
 
 
 async def _converse(
-    connection: ReceiverConnection, request: bytes, deadline: float, timeout_s: float
+    connection: ReceiverConnection, request: bytes, deadline_s: float, timeout_s: float
 ) -> ExchangeFailure | None:
     """Make an exchange; raise MachineShort if it lacked a resource before any response."""
     try:
-        fault = await connection.exchange(request, deadline, timeout_s)
+        fault = await connection.exchange(request, deadline_s, timeout_s)
     except asyncio.CancelledError:
         connection.abort()  # a late response must not reach the next request
         raise
-    if connection.lacked is not None and connection.first_byte_at is None:
+    if connection.lacked is not None and connection.first_byte_at_s is None:
         raise MachineShort(connection.lacked)
     return fault
 
@@ -340,17 +340,17 @@ def _ended_idle(connection: ReceiverConnection, fault: ExchangeFailure | None) -
     """Whether a kept connection most likely ended while it was idle, before the request."""
     if fault is None:
         return connection.status_code == _IDLE_TIMEOUT and not connection.reusable
-    return fault.error in _BROKEN and connection.first_byte_at is None
+    return fault.error in _BROKEN and connection.first_byte_at_s is None
 
 
-def _not_dialled(fault: ExchangeFailure, started: float, phases: ConnectPhases) -> Exchange:
+def _not_dialled(fault: ExchangeFailure, started_s: float, phases: ConnectPhases) -> Exchange:
     return Exchange(
         error=fault.error,
         error_detail=fault.detail,
         dns_ms=phases.dns_ms,
         connect_ms=phases.connect_ms,
         tls_ms=phases.tls_ms,
-        total_ms=(monotonic() - started) * 1000,
+        total_ms=(monotonic() - started_s) * 1000,
     )
 
 
