@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import socket
@@ -23,6 +24,9 @@ _log = logging.getLogger(__package__)
 
 SOCKET_MODE = 0o660
 """The owner and its group may connect; the kernel's credentials decide on their roles."""
+
+
+_NO_IPV6 = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 class TlsFiles:
@@ -125,21 +129,34 @@ async def bind_tcp(settings: Settings) -> list[socket.socket]:
                 f"listening on {settings.listen} needs TLS: it is not a loopback address;"
                 " set tls_cert and tls_key (--tls-cert, --tls-key)"
             )
-        for family, address in addresses:
-            listening = socket.socket(family, socket.SOCK_STREAM)
-            bound.append(listening)
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listening.bind(address)
-            listening.listen(2048)
-            listening.setblocking(False)
+        for family, address in sorted(addresses):  # those of IPv4 first
+            try:
+                bound.append(_listening(family, address))
+            except OSError as error:
+                # /etc/hosts names ::1 for localhost also where IPv6 is off.
+                if family != socket.AF_INET6 or not bound or error.errno not in _NO_IPV6:
+                    raise
     except OSError as error:
         close(bound)
         raise BadSettings(
             f"cannot listen on {settings.listen}: {error.strerror or error}"
         ) from None
     return bound
+
+
+def _listening(family: int, address: tuple[object, ...]) -> socket.socket:
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind(address)
+        listening.listen(2048)
+        listening.setblocking(False)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
 
 
 def close(listening: Sequence[socket.socket]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -233,6 +234,24 @@ def test_a_port_that_is_taken_is_reported(tmp_path):
         refused = pytest.raises(BadSettings, match=f"{listen}: Address already in use")
         with refused, running_server(tmp_path, listen=listen):
             pass
+
+
+# /etc/hosts names ::1 for localhost also where IPv6 is off, as in most containers.
+async def test_an_ipv6_address_that_the_machine_lacks_is_left_out(monkeypatch):
+    async def look_up(*_, **__):
+        ipv4, ipv6 = (socket.AF_INET, ("127.0.0.1", 0)), (socket.AF_INET6, ("2001:db8::1", 0, 0, 0))
+        return [(family, socket.SOCK_STREAM, 6, "", address) for family, address in (ipv6, ipv4)]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+    bound = await listeners.bind_tcp(Settings(listen="both:0", tls_cert="c.pem", tls_key="k.pem"))
+    assert [listening.getsockname()[0] for listening in bound] == ["127.0.0.1"]
+    listeners.close(bound)
+
+
+async def test_an_ipv6_address_alone_that_the_machine_lacks_is_reported():
+    settings = Settings(listen="[2001:db8::1]:0", tls_cert="c.pem", tls_key="k.pem")
+    with pytest.raises(BadSettings, match=r"cannot listen on \[2001:db8::1\]:0"):
+        await listeners.bind_tcp(settings)
 
 
 def test_tls_is_spoken_with_the_certificate_that_was_given(tmp_path):
