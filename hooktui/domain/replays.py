@@ -30,8 +30,8 @@ from hooktui.domain.text import number_text
 from hooktui.domain.wire.replays import PlannedHook, Replay, ReplayPlan, ReplaySelection
 
 T = TypeVar("T", str, float)
-MAX_UNFINISHED: Final = 20
-"""Unfinished replays of an installation."""
+MAX_UNFINISHED, MAX_UNFINISHED_OF_ACCOUNT = 20, 15
+"""Unfinished replays of an installation, and of one account if there are several."""
 MAX_HOOKS: Final = 1_000
 MAX_HOOKS_OF_EVENTS: Final = 20
 """Hooks of a replay that walks all events for each of them."""

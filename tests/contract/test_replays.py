@@ -254,6 +254,26 @@ async def test_conflicts_at_the_start(opened: Opened) -> None:
         await start(opened, await make_hook(opened.store))
 
 
+# Red while one account could take all replays of the installation: others could not abort one.
+async def test_one_account_leaves_replays_to_the_others(opened: Opened) -> None:
+    store = opened.store
+    other = (await store.write(changes.create_account, ADA, "other")).id
+
+    async def start_in(account: AccountId) -> None:
+        hook = await make_hook(store, account)
+        selection = check_selection(ReplaySelection(hooks=(hook.id,)), opened.clock.ms)
+        await store.write(changes.create_replay, ADA, account, selection, 50, None)
+
+    for _ in range(15):
+        await start_in(DEFAULT)
+    with pytest.raises(Conflict, match="15 replays of this account are unfinished"):
+        await start_in(DEFAULT)
+    for _ in range(5):
+        await start_in(other)
+    with pytest.raises(Conflict, match="20 replays of all accounts are unfinished"):
+        await start_in(other)
+
+
 async def test_an_idempotency_key_creates_one_replay(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     selection = check_selection(ReplaySelection(hooks=(hook.id,)), opened.clock.ms)

@@ -191,7 +191,7 @@ async def _plan(
         for hook in hooks
         for name, count in counted.hooks[hook.id].skipped.items()
     )
-    no_start = await read(request, no_start_reason, selection.hooks or ())
+    no_start = await read(request, no_start_reason, owner, selection.hooks or ())
     warnings = [] if no_start is None else [f"cannot be run now: {no_start}"]
     warnings += [
         f"hook {hook.id} sends in order: a delivery that fails holds those behind it"

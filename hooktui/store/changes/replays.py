@@ -272,7 +272,7 @@ def _check_hooks(tx: Tx, account: AccountId, hooks: Sequence[HookId], mode: Repl
     if not hooks:
         why = "has undelivered deliveries" if mode is ReplayMode.FAILED else "is enabled"
         raise Conflict(f"there is nothing to replay: no hook {why}")
-    reason = no_start_reason(tx.conn, hooks)
+    reason = no_start_reason(tx.conn, account, hooks)
     if reason is not None:
         raise Conflict(reason)
 

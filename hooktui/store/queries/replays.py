@@ -20,6 +20,7 @@ from hooktui.domain.replays import (
     CANCELLING,
     MAX_HOOKS,
     MAX_UNFINISHED,
+    MAX_UNFINISHED_OF_ACCOUNT,
     UNFINISHED,
     PairSelection,
     ReplayMode,
@@ -35,6 +36,7 @@ from hooktui.store.queries.pace import Pace
 from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
 from hooktui.store.queries.replay_candidates import first_cursor
 from hooktui.store.tables import (
+    ACCOUNT,
     DELIVERY,
     HOOK,
     HOOK_STATE,
@@ -366,17 +368,25 @@ def hooks_to_replay(
     return [HookId(hook) for hook in conn.execute(hooks).scalars()]
 
 
-def no_start_reason(conn: Connection, hooks: Collection[HookId]) -> str | None:
-    """Return why a replay of some hooks cannot be started now, or None."""
+def no_start_reason(conn: Connection, account: AccountId, hooks: Collection[HookId]) -> str | None:
+    """Return why a replay of some hooks of an account cannot be started now, or None."""
     active = select(HOOK.c.id).where(HOOK.c.id.in_(list(hooks)), HOOK.c.active)
     if hooks and conn.execute(active.limit(1)).first() is None:
         return "all hooks of this replay are disabled; enable one first"
-    unfinished = select(func.count()).select_from(REPLAY).where(REPLAY.c.state.in_(_UNFINISHED))
-    if conn.execute(unfinished).scalar_one() >= MAX_UNFINISHED:
-        return (
-            f"{MAX_UNFINISHED} replays are unfinished, the limit; wait until one has finished,"
-            " or abort one"
-        )
+    unfinished = REPLAY.c.state.in_(_UNFINISHED)
+    accounts = conn.execute(select(REPLAY.c.account_id).where(unfinished)).scalars().all()
+    others = select(ACCOUNT.c.id).where(ACCOUNT.c.id != account).limit(1)
+    is_alone = conn.execute(others).first() is None
+    most_of_account = MAX_UNFINISHED if is_alone else MAX_UNFINISHED_OF_ACCOUNT
+    for whose, count, most in (
+        ("this account", accounts.count(account), most_of_account),
+        ("all accounts", len(accounts), MAX_UNFINISHED),
+    ):
+        if count >= most:
+            return (
+                f"{count} replays of {whose} are unfinished, the limit; wait until one has"
+                " finished, or abort one"
+            )
     busy = select(REPLAY_HOOK.c.hook_id, REPLAY_HOOK.c.replay_id).where(
         REPLAY_HOOK.c.hook_id.in_(list(hooks)), IS_WALK_UNFINISHED
     )
