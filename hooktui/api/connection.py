@@ -250,6 +250,7 @@ class ClientConnection(HttpToolsProtocol):
         if unread == 0 or read_bytes >= MIN_READ_BYTES or read_bytes < 0:
             self._unread_bytes, self._unread_since = unread, now
         elif now - self._unread_since > self._unread_deadline_s:
+            self._unsent.reset += 1
             self.reset()
 
     # Unread responses

@@ -38,7 +38,8 @@ class UnsentResponses:
             single response may be longer.
 
     Attributes:
-        reset: connections that were reset because of these limits, since the start.
+        reset: connections that were reset because of these limits, or because their clients read
+            nothing for too long, since the start.
     """
 
     def __init__(

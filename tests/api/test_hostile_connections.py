@@ -177,13 +177,15 @@ def test_a_broken_next_request_does_not_cut_off_the_response(server, api, monkey
 
 
 # Red when the deadline is taken out: nothing else ends such a connection.
-def test_who_never_reads_the_answers_is_hung_up_on(server, monkeypatch):
+def test_who_never_reads_the_answers_is_hung_up_on(server, api, monkeypatch):
     monkeypatch.setattr(connection, "UNREAD_DEADLINE_S", 0.3)
     with unix(server) as client:
         client.sendall(OPENAPI * (connection.MAX_PIPELINED - 1))
         poll = select.poll()
         poll.register(client, 0)  # tells the end alone
         wait_for(lambda: poll.poll(0))
+    counted = 'hooktui_client_connections_closed_total{reason="unread"} 1\n'
+    assert counted in api.get("/metrics").text
 
 
 # Red when only a buffer that is empty, or one that has become shorter, counts as reading.
