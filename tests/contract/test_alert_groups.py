@@ -218,3 +218,15 @@ async def test_groups_of_a_disabled_hook(opened: Opened) -> None:
     await check_alerts(opened)
     states = {alert.cause: alert.state for alert in await alerts(opened)}
     assert states == {"held": "resolved", "skipped": "acknowledged"}
+
+
+async def test_the_alert_of_a_held_group_ends_while_others_are_retried(opened: Opened) -> None:
+    # Red when deliveries that are retried keep it: snoozed, it opens again for an empty group.
+    hook = await make_hook(opened.store)
+    await answer(opened, hook, [503])
+    await emit(opened.store)
+    await edit(opened, hook, active=False)
+    await change_group(opened, changes.acknowledge_group, hook, "held")
+    await give_up(opened, hook, "held")
+    (alert,) = await alerts(opened, key=f"delivery.gave_up:{hook.id}:held")
+    assert (alert.state, alert.resolution) == ("resolved", "cleared")

@@ -32,6 +32,7 @@ from hooktui.domain.ids import AccountId, HookId
 from hooktui.store.queries.alerts import MAX_BOUND, UNRESOLVED, AlertRecord, AlertSubject, records
 from hooktui.store.queries.engine import is_paused
 from hooktui.store.queries.expressions import has_row
+from hooktui.store.queries.filter_sql import is_open, is_pending
 from hooktui.store.queries.hooks import first_due
 from hooktui.store.tables import ALERT, DELIVERY, HOOK, HOOK_STATE
 
@@ -168,9 +169,12 @@ def gone(
         DELIVERY.c.cause == ALERT.c.cause,
         DELIVERY.c.cause.is_not(None),
     )
+    held = select(DELIVERY.c.id).where(
+        is_open(), is_pending(), DELIVERY.c.hook_id == ALERT.c.hook_id, DELIVERY.c.cause.is_(None)
+    )
     kept = case(
         (ALERT.c.cause == SKIPPED, HOOK_STATE.c.skipped > 0),
-        (ALERT.c.cause == HELD, and_(not_(HOOK.c.active), HOOK_STATE.c.waiting > 0)),
+        (ALERT.c.cause == HELD, and_(not_(HOOK.c.active), has_row(held))),
         else_=has_row(in_group),
     )
     fails = HOOK_STATE.c.failed_since_success > 0
