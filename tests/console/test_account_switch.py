@@ -5,6 +5,13 @@ import asyncio
 import httpx
 import pytest
 
+from hooktui.console.shell import change_feed
+from hooktui.console.shell.server_connection import ConnectionState
+from tests.console.client import Client
+from tests.console.command_scene import staged
+from tests.console.gate import FEED, reset
+from tests.support.receivers import Receiver
+
 
 @pytest.fixture
 def other(api: httpx.Client, account: int) -> int:
@@ -66,3 +73,20 @@ async def test_what_ends_after_a_switch_names_no_undo(open_console, make_hook, o
         assert "undoes" not in console.text
         await console.press("u")
         await console.shows("there is nothing to undo")
+
+
+# Red when a switch forgets the loss: the status line then shows it until the next one.
+async def test_a_switch_after_a_lost_connection_shows_that_it_is_back(
+    client: Client, receiver: Receiver, other: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(change_feed, "BACK_OFF_S", (3600,))  # only the switch reads again
+    async with staged(client, receiver) as scene:
+        await scene.console.shows("following")
+        scene.gate.spoil(FEED, reset)
+        client.emit()
+        await scene.console.shows("connection lost, reconnecting")
+        scene.gate.mend()
+        await scene.console.app.use_account(other)
+        await scene.console.shows("No hooks yet")
+        connection = scene.console.app.connection
+        await scene.console.until(lambda: connection.state is ConnectionState.CONNECTED)

@@ -94,7 +94,7 @@ class ChangeFeedFollower:
 
     def start_over(self) -> None:
         """Reset the position, because the account has changed."""
-        self._position, self._failures, self._day = None, 0, None
+        self._position, self._day = None, None  # not the failures: the next page ends them
         self._notifier.forget()
 
     async def follow(self) -> None:
