@@ -8,6 +8,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
+from hooktui.domain.text import decimal_text
+
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # not all systems have the first
@@ -125,5 +127,5 @@ def exact_duration(seconds: float) -> str:
     """Return a duration as one number with a unit, exactly: ``90m``, ``2h``, ``0.5s``."""
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"
+            return f"{decimal_text(seconds / size)}{unit}"
+    return f"{decimal_text(seconds)}s"

@@ -14,7 +14,7 @@ from types import NoneType
 from typing import Any, Final, get_args
 
 from hooktui.domain.clock import exact_duration, parse_duration_s
-from hooktui.domain.text import number_text
+from hooktui.domain.text import decimal_text, number_text
 
 Check = Callable[[Any], str | None]
 """Returns what is wrong with a value, or None."""
@@ -172,12 +172,6 @@ def decimal_number(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text[:40]!r} is not a number")
     return number
-
-
-def decimal_text(number: float) -> str:
-    """Return a number as `decimal_number` reads it: ``2``, ``0.5``, ``0.00001``."""
-    text = repr(float(number))
-    return f"{number:.15f}".rstrip("0") if "e" in text else text.removesuffix(".0")
 
 
 def as_whole(value: object) -> object:

@@ -167,11 +167,17 @@ def in_bytes(count: int) -> str:
     return f"{size:.1f} TB"
 
 
+def decimal_text(number: float) -> str:
+    """Return a number as people type it, with all its digits: ``1001``, ``0.5``, ``0.00001``."""
+    text = f"{number:.15g}"
+    return f"{number:.15f}".rstrip("0") if "e-" in text else text
+
+
 def number_text(number: float) -> str:
-    """Return a number for people, with all its digits: ``1,001``, ``0.5``, ``0.00001``."""
-    if 0 < abs(number) < 1e-4:
-        return f"{number:.15f}".rstrip("0")
-    return f"{number:,.15g}"
+    """Return a number for people to read: `decimal_text`, with thousands separated: ``1,001``."""
+    text = decimal_text(number)
+    whole = text.partition(".")[0].lstrip("-")
+    return f"{number:,.15g}" if len(whole) > 3 and whole.isdecimal() else text
 
 
 def counted(number: int, noun: str) -> str:

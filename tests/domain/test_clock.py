@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hooktui.domain.clock import (
+    exact_duration,
     format_duration,
     from_rfc3339,
     now_ms,
@@ -145,3 +146,9 @@ def test_what_is_read_is_close_to_what_was_meant(seconds: int) -> None:
     shown = sum(parse_duration_s(part) for part in parts)
     assert shown <= seconds
     assert seconds - shown < (1 if seconds < 3600 else 60 if seconds < 86400 else 3600)
+
+
+# Red when six digits are shown: a form read another value back, or none.
+@pytest.mark.parametrize("seconds", [0.00001, 0.25, 12.3456789, 5400.0, 86400.25, 604799.5])
+def test_an_exact_duration_is_read_back_as_it_was(seconds: float):
+    assert parse_duration_s(exact_duration(seconds)) == seconds

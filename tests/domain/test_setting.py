@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.domain.setting import as_decimal, as_whole, decimal_number, decimal_text, whole_number
+from hooktui.domain.setting import as_decimal, as_whole, decimal_number, whole_number
+from hooktui.domain.text import decimal_text
 
 NOT_WRITTEN = (
     "1_0", "\uff11\uff10", "\u0663", "+10", " 10", "10 ", "10\n", "1e1", "0x10", "", "-", "--1",
