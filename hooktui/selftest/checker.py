@@ -29,8 +29,8 @@ class Verdict:
             to one hook as two deliveries.
         phantoms: deliveries that are delivered in the store but never arrived.
         unsettled: deliveries that are not in the state ``delivered`` at the end.
-        repeated: deliveries that arrived more often than the store has attempts of them. A kill
-            explains an arrival: the attempt that it interrupted is stored.
+        repeated: deliveries that arrived more often than the store has attempts of them, or that it
+            does not have. A kill explains an arrival: the attempt that it interrupted is stored.
     """
 
     accepted: int
@@ -62,6 +62,7 @@ def check(
     """
     accepted = {event.event: event for event in sent}
     stored = list(stored)
+    attempts = {row.id: row.attempts for row in stored}
     unexpected: set[str] = set()
     counts: Counter[str] = Counter()
     arrivals: Counter[str] = Counter()
@@ -100,7 +101,9 @@ def check(
             for row in stored
             if row.status != "delivered"
         ),
-        repeated=tuple(row.id for row in stored if arrivals[row.id] > row.attempts),
+        repeated=tuple(
+            delivery for delivery, count in arrivals.items() if count > attempts.get(delivery, 0)
+        ),
     )
 
 

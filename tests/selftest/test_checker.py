@@ -47,6 +47,13 @@ def test_an_arrival_that_is_no_attempt_is_repeated():
     assert found.repeated == ("dlv_1",)
 
 
+# Red when only the deliveries of the store are compared.
+def test_an_arrival_of_a_delivery_that_the_store_does_not_have_is_repeated():
+    found = check([SENT], [TAKEN], [], {"/steady": 7})
+    assert not found.good
+    assert found.repeated == ("dlv_1",)
+
+
 def test_an_event_that_the_receiver_never_took_is_lost_and_its_delivery_a_phantom():
     found = verdict([REFUSED])
     assert not found.good
