@@ -240,6 +240,22 @@ async def test_marked_lines_are_copied_and_marks_stay_while_lines_come():
         assert not log.clear_marks()
 
 
+# Red when marks outlive their lines: "2 marked" is shown, and the newest line is copied.
+async def test_marks_end_with_their_lines_while_the_log_follows():
+    async with LogApp(capacity=30).run_test(size=SIZE) as pilot:
+        log = app_of(pilot).log_widget
+        log.buffer.extend(line(n) for n in range(20))
+        log.catch_up()
+        log.toggle_mark()
+        await pilot.press("k", "k")
+        log.toggle_mark()
+        assert len(log.marks) == 2
+        log.follow(True)
+        log.buffer.extend(line(n) for n in range(20, 60))
+        log.catch_up()
+        assert not log.marks
+
+
 def test_what_is_copied_of_a_line_is_one_line_and_holds_no_escape():
     """Red when a receiver's words reach a shell as another command by a paste."""
     text = line_text(replace(line(1), detail="no\r\nrm -rf /\x1b[2J"), {1: "billing\n"})

@@ -222,7 +222,13 @@ class LiveLog(LogTable, inherit_bindings=False):
         while self._shown and self._shown[0] < self.buffer.first:
             self._shown.popleft()
             gone += 1
+        if gone:
+            self._forget_marks()
         return gone
+
+    def _forget_marks(self) -> None:
+        """Unmark the lines that are no longer in memory."""
+        self.marks = {number for number in self.marks if self._at(number) is not None}
 
     @property
     def new(self) -> int:
@@ -304,7 +310,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         self.follow(False)
         position = self._position()
         self.marks ^= {self._shown[position]}
-        self.marks = {number for number in self.marks if self._at(number) is not None}
+        self._forget_marks()
         self._go_to(position + 1)
         self.refresh()
         self.post_message(self.StateChanged())
