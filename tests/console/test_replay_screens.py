@@ -78,13 +78,14 @@ async def test_the_pages_of_a_plan_add_up_and_the_sum_is_the_most_that_is_sent(
         assert run["selection"] == second["selection"]
 
 
-async def run_without_answer(scene: Scene) -> None:
+async def run_without_answer(scene: Scene) -> ReplayForm:
     """Run a replay from its form; the server starts it, and its answer is lost."""
-    await scene.open(ReplayForm)
+    form = await scene.open(ReplayForm)
     scene.gate.spoil(RUN, lost)
     await scene.console.press("ctrl+s")
     await scene.console.until(lambda: "may have carried out" in scene.notice)
     scene.gate.mend()
+    return form
 
 
 # Red when a second try after a lost answer starts a second replay.
@@ -104,10 +105,12 @@ async def test_a_new_plan_after_a_lost_answer_starts_no_second_replay(
     client: Client, receiver: Receiver
 ):
     async with staged(client, receiver) as scene:
-        await run_without_answer(scene)
+        form = await run_without_answer(scene)
         scene.gate.asked.clear()
         await scene.console.press("ctrl+r")
-        await scene.console.until(lambda: scene.gate.count(PLAN))
+        await scene.console.until(
+            lambda: scene.gate.count(PLAN) and form.disabled_reason("save") is None
+        )
         await scene.console.press("ctrl+s")
         await scene.console.until(lambda: "was started before: see the list" in scene.notice)
         assert len(scene.replays()) == 1
