@@ -47,7 +47,7 @@ def test_a_form_with_a_url_and_an_event_makes_a_hook_with_the_defaults_of_the_co
         ("timeout_s", "soon", "duration"),
         ("timeout_s", "2m", "30"),
         ("retry_schedule_s", "5s, never", "duration"),
-        ("retry_schedule_s", "8d", "7 d"),
+        ("retry_schedule_s", "8d", "at most 7d"),
         ("rate_per_s", "fast", "number"),
         ("rate_per_s", "-1", "must be from 0.00001"),
         ("max_in_flight", "0", "1 to 1,000"),
