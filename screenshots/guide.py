@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from textual._context import visible_screen_stack
 from textual.pilot import Pilot
 from textual.strip import Strip
 
@@ -70,5 +71,6 @@ class Guide:
         return "\n".join(strip.text for strip in self._drawn())
 
     def _drawn(self) -> list[Strip]:
-        """Return what is on the screen, with its colours."""
+        """Return what is on the screen, with its colours, and what is below a dialog."""
+        visible_screen_stack.set(self.app._background_screens)
         return self.app.screen._compositor.render_strips()

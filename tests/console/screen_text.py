@@ -3,7 +3,10 @@
 import time
 from collections.abc import Callable
 
+from textual._context import visible_screen_stack
+from textual.app import App
 from textual.pilot import Pilot
+from textual.strip import Strip
 
 from hooktui.console.widgets.chrome import StatusLine
 from hooktui.console.widgets.document_view import DocumentView
@@ -21,8 +24,17 @@ async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
 
 def seen(pilot: Pilot[None]) -> str:
     """Return what the terminal shows."""
-    strips = pilot.app.screen._compositor.render_strips()
-    return "\n".join(strip.text.rstrip() for strip in strips)
+    return "\n".join(strip.text.rstrip() for strip in drawn(pilot.app))
+
+
+def drawn(app: App[None]) -> list[Strip]:
+    """Return the lines that the terminal shows, with the screens below a dialog.
+
+    Without the screens below, Textual draws a blank backdrop and keeps it for what the app
+    draws next.
+    """
+    visible_screen_stack.set(app._background_screens)
+    return app.screen._compositor.render_strips()
 
 
 def notice_of(line: StatusLine) -> str:

@@ -9,12 +9,14 @@ from textual.widgets import Input
 from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.shell.terminal import AsciiFilter
+from tests.console.screen_text import drawn
 
 
 def shown(pilot: Pilot[None]) -> str:
-    glyphs, strips = AsciiFilter(), pilot.app.screen._compositor.render_strips()
+    glyphs = AsciiFilter()
     return "\n".join(
-        "".join(segment.text for segment in glyphs.apply(list(strip), BLACK)) for strip in strips
+        "".join(segment.text for segment in glyphs.apply(list(strip), BLACK))
+        for strip in drawn(pilot.app)
     )
 
 
