@@ -29,6 +29,7 @@ from hooktui.store.planning.matching import Matches
 from hooktui.store.postgres import locks, sql
 from hooktui.store.postgres.due_bounds import ClaimStart
 from hooktui.store.postgres.transaction import Operation, WriteTransaction, columns
+from hooktui.store.queries.expressions import fetch_without_sort
 from hooktui.store.tables import Big
 
 _Name = tuple[AccountId, str]
@@ -357,5 +358,6 @@ def next_due(
             rows = [(*start.first, *start.again, start.in_line) for start in positions]
             values = dict(zip(_STARTS, (ids, *columns(rows, 5)), strict=True))
             query = text(statement).bindparams(*(bindparam(n, type_=ARRAY(Big)) for n in _STARTS))
-            next_due_ms |= {HookId(hook): due_ms for hook, due_ms in conn.execute(query, values)}
+            found = fetch_without_sort(conn, query, values)
+            next_due_ms |= {HookId(hook): due_ms for hook, due_ms in found}
     return next_due_ms

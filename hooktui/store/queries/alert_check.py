@@ -31,7 +31,7 @@ from hooktui.domain.failure_causes import HELD, SKIPPED
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.store.queries.alerts import MAX_BOUND, UNRESOLVED, AlertRecord, AlertSubject, records
 from hooktui.store.queries.engine import is_paused
-from hooktui.store.queries.expressions import has_row
+from hooktui.store.queries.expressions import fetch_without_sort, has_row
 from hooktui.store.queries.filter_sql import is_open, is_pending
 from hooktui.store.queries.hooks import first_due
 from hooktui.store.tables import ALERT, DELIVERY, HOOK, HOOK_STATE
@@ -223,7 +223,7 @@ def _late(conn: Connection, now_ms: int) -> dict[AccountId, Late]:
     since = now_ms - CAUGHT_UP_MS
     late = select(found).where(or_(found.c.due_first < since, found.c.due_again < since))
     by_account: dict[AccountId, list[_LateHook]] = {}
-    for row in conn.execute(late):
+    for row in fetch_without_sort(conn, late):
         hook = _LateHook(*row)
         by_account.setdefault(hook.account_id, []).append(hook)
     return {

@@ -1,4 +1,4 @@
-"""Conditions in a form that every database accepts and plans well.
+"""Conditions and searches in a form that every database accepts and plans well.
 
 SQLite rejects an expression of depth over 1,000, which a chain of 1,000 ``OR`` or ``AND`` has. So a
 long chain is built of short ones. A short chain stays as it is, so that the planner can use
@@ -7,10 +7,10 @@ indexes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, or_
+from sqlalchemy import ColumnElement, Connection, Executable, Select, and_, false, func, or_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -36,6 +36,23 @@ class Rare(FunctionElement[Any]):
 def _rare(element: Rare, compiler: SQLCompiler, **options: object) -> str:
     condition = compiler.process(element.clauses, **options)
     return f"unlikely({condition})" if compiler.dialect.name == "sqlite" else condition
+
+
+def fetch_without_sort(
+    conn: Connection, search: Executable, values: Mapping[str, Any] | None = None
+) -> Sequence[Any]:
+    """Run a search for the first of what waits, whose order is that of an index.
+
+    PostgreSQL must not sort here: while its statistics are older than a backlog, it expects one
+    row, and would read all that waits for a hook by an index with another order and fewer levels.
+    """
+    postgres = conn.dialect.name == "postgresql"
+    if postgres:
+        conn.exec_driver_sql("SET LOCAL enable_sort = off")
+    rows = conn.execute(search, values).all()
+    if postgres:
+        conn.exec_driver_sql("SET LOCAL enable_sort = on")
+    return rows
 
 
 def begins_with(column: ColumnElement[str], prefix: str) -> Condition:

@@ -35,7 +35,7 @@ from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.server import Backlog, HookBacklog
 from hooktui.store import hook_rows
 from hooktui.store.attempt_stats import BUCKET_MS, COUNTS, percentile_ms
-from hooktui.store.queries.expressions import all_of
+from hooktui.store.queries.expressions import all_of, fetch_without_sort
 from hooktui.store.queries.filter_sql import is_open, is_pending
 from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, HOOK_STATS, in_account
@@ -222,7 +222,7 @@ def backlog(conn: Connection, account: AccountId | None, at_ms: int) -> Backlog:
     hooks = select(*columns, *first_due()).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
     hooks = hooks.where(HOOK.c.deleted_at.is_(None), HOOK_STATE.c.waiting > 0)
     hooks = hooks.where(in_account(HOOK, account))
-    rows = conn.execute(hooks.order_by(HOOK_STATE.c.waiting.desc(), HOOK.c.id)).all()
+    rows = fetch_without_sort(conn, hooks.order_by(HOOK_STATE.c.waiting.desc(), HOOK.c.id))
     active = [row for row in rows if row.active]
     due = [time for row in active for time in (row.due_first, row.due_again) if time is not None]
     oldest = min(due, default=None)
@@ -239,17 +239,19 @@ def backlog(conn: Connection, account: AccountId | None, at_ms: int) -> Backlog:
 
 def next_due(conn: Connection, hook: int) -> int | None:
     """Return when (ms) the first pending delivery of a hook is due."""
-    times = conn.execute(select(*first_due()).where(HOOK.c.id == hook)).first() or ()
-    return min((due_ms for due_ms in times if due_ms is not None), default=None)
+    rows = fetch_without_sort(conn, select(*first_due()).where(HOOK.c.id == hook))
+    return min((due_ms for times in rows for due_ms in times if due_ms is not None), default=None)
 
 
 def first_due() -> list[Label[int | None]]:
     """Return when the first attempts and the retries of a hook are due; each has an index.
 
     Of an ordered hook only the first in line can be due; while it is being sent, nothing is.
+    For `fetch_without_sort`: so not with MIN, which PostgreSQL may compute of all that waits.
     """
     own = DELIVERY.c.hook_id == HOOK.c.id
-    earliest = select(func.min(DELIVERY.c.next_attempt_at)).where(is_pending(), own)
+    due = select(DELIVERY.c.next_attempt_at).where(is_pending(), own)
+    earliest = due.order_by(DELIVERY.c.next_attempt_at).limit(1)
     none: ColumnElement[int] = literal_column("0")  # literal, for partial indexes
     in_line = select(case((is_pending(), DELIVERY.c.next_attempt_at), else_=None))
     in_line = in_line.where(is_open(), own, DELIVERY.c.trigger != Trigger.PING.value)
