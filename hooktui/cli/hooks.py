@@ -23,6 +23,7 @@ from hooktui.cli.output import Piece, Styled
 from hooktui.cli.time_format import ago, duration_s, took
 from hooktui.client import calls
 from hooktui.domain.addresses import url_in_words
+from hooktui.domain.hook_failures import BreakerState
 from hooktui.domain.hook_fields import SHOWN_SETTINGS
 from hooktui.domain.wire.deliveries import DeliveryDetail
 from hooktui.domain.wire.hooks import Hook, pace_in_words
@@ -129,6 +130,9 @@ def _facts(hook: Hook) -> list[tuple[str, str]]:
         facts.append(("in flight", pace))
     if stats.last_status is not None:
         facts.append(("last", f"{stats.last_status}, {ago(stats.last_at)}"))
+    if stats.breaker != "closed":
+        probe = "; a probe is due" if stats.breaker == BreakerState.HALF_OPEN else ""
+        facts.append(("breaker", f"open{probe}"))
     if stats.success_24h is not None:
         slow = f", p95 {took(stats.p95_ms)}" if stats.p95_ms is not None else ""
         facts.append(("24 hours", f"{stats.success_24h:.1%} delivered{slow}"))

@@ -7,7 +7,7 @@ import re
 import select
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hooktui.cli.context import CommandContext, Context, file_path
@@ -17,6 +17,7 @@ from hooktui.cli.time_format import ago, when
 from hooktui.client import calls
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.alert_events import NO_ALERT_HOOK
+from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import HooktuiError, NoServer, NotAllowed, Refused
 from hooktui.domain.paths import with_absolute_file
 from hooktui.domain.text import counted, in_bytes
@@ -26,6 +27,7 @@ from hooktui.domain.wire.server import (
     ClientConnections,
     Connections,
     DatabaseInfo,
+    OpenBreaker,
     Rates,
     ServerStatus,
     ShortageInfo,
@@ -35,6 +37,8 @@ STOP_TIMEOUT_S = 30.0
 """The server itself gives attempts in flight 10 s; the rest is for a slow disk."""
 
 _PROGRESS_EVERY_S = 0.5
+_HOOKS = 5
+"""The most hooks that a line of the status names."""
 
 
 def serve(
@@ -169,6 +173,7 @@ def _write(out: Output, status: ServerStatus, where: str) -> None:
         ),
         ("you", f"{status.user}, {status.role}"),
         ("waiting", _backlog(status.backlog)),
+        ("breakers", status.breakers and _breakers(status.breakers, paused=paused is not None)),
         ("account", status.bound_to and f"{status.bound_to}, the only one of this token"),
         ("alerts", status.alerts and _alerts(status.alerts)),
         ("alert path", status.alert_path and _alert_path(status.alert_path)),
@@ -210,9 +215,22 @@ def _backlog(backlog: Backlog) -> str:
     if backlog.held:
         parts.append(f"{backlog.held:,} held")
     if backlog.hooks:
-        most = ", ".join(f"hook {hook.hook}: {hook.count:,}" for hook in backlog.hooks[:5])
+        most = ", ".join(f"hook {hook.hook}: {hook.count:,}" for hook in backlog.hooks[:_HOOKS])
         parts.append(f"most for {most}")
     return "; ".join(parts)
+
+
+def _breakers(breakers: Sequence[OpenBreaker], *, paused: bool) -> str:
+    def probe(one: OpenBreaker) -> str:
+        is_ahead = from_rfc3339(one.probe_at) > now_ms()
+        return "" if paused else f", probe {ago(one.probe_at) if is_ahead else 'due'}"
+
+    shown = [
+        f"hook {one.hook} ({one.name}) open after {counted(one.failures, 'failure')}{probe(one)}"
+        for one in breakers[:_HOOKS]
+    ]
+    more = len(breakers) - len(shown)
+    return "; ".join([*shown, f"{more:,} more"] if more else shown)
 
 
 def _clients(clients: ClientConnections) -> str:

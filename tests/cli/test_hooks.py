@@ -136,6 +136,18 @@ def test_a_list_shows_the_state_that_its_filter_means(run, server, stats, state)
     assert state in run("hooks", "list").out
 
 
+# Red when only the list names an open breaker: a hook that is failing as well did not show it.
+@pytest.mark.parametrize(
+    ("breaker", "shown"),
+    [("open", "breaker    open\n"), ("half_open", "breaker    open; a probe is due\n")],
+)
+def test_show_says_that_the_breaker_is_open(run, server, breaker, shown):
+    failing = {**HOOK["stats"], "last_status": 503, "failing": True, "breaker": breaker}
+    server.will(answer(HOOK | {"active": True, "stats": failing}), answer(HOOK))
+    assert shown in run("hooks", "show", "12").out
+    assert "breaker" not in run("hooks", "show", "12").out
+
+
 # Red when a thousand has no comma, as `status` writes it.
 def test_large_backlogs_are_written_alike(run, server):
     hook = {**HOOK, "stats": {**HOOK["stats"], "waiting": 1_003, "held": 2_000}}

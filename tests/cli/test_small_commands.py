@@ -231,3 +231,28 @@ def test_a_moment_ahead_is_a_duration_or_a_time():
         assert str(wrong.value.detail) == (
             f"--x: '{text}' is not a time; write it as 30d or 2026-11-25T03:04:05Z"
         )
+
+
+# Red when only the console shows which hooks wait for a probe of their breaker.
+def test_the_status_names_the_open_breakers(run, server):
+    status = {
+        "version": "1", "database": None, "role": "viewer", "user": "ann", "servers": [],
+        "backlog": {"count": 0, "held": 0, "oldest_due_at": None, "hooks": []}, "rates": None,
+        "disk": None,
+    }  # fmt: skip
+
+    def breaker(hook, in_ms):
+        probe_at = to_rfc3339(now_ms() + in_ms)
+        return {"hook": hook, "name": f"relay {hook}", "probe_at": probe_at, "failures": 10 + hook}
+
+    breakers = [breaker(1, 3_600_000), *(breaker(hook, -5_000) for hook in range(2, 9))]
+    paused = {"paused": {"at": to_rfc3339(now_ms()), "by": "ann"}}
+    server.will(
+        answer(status | {"breakers": breakers}), answer(status | paused | {"breakers": breakers}),
+        answer(status),
+    )  # fmt: skip
+    shown = run("status").out
+    assert "hook 1 (relay 1) open after 11 failures, probe in 1 h; hook 2 (relay 2) open" in shown
+    assert "hook 5 (relay 5) open after 15 failures, probe due; 3 more\n" in shown
+    assert "probe" not in run("status").out
+    assert "breakers" not in run("status").out
