@@ -309,6 +309,11 @@ def _explained(error: CycloptsError, arguments: Sequence[str]) -> str:
     name = _name(error, arguments)
     if isinstance(error, MissingArgumentError) and name:
         if name in arguments:
+            value = "".join(arguments[arguments.index(name) + 1 :][:1])
+            if value.startswith("-") and not value.startswith("--"):
+                return (
+                    f"{name} needs a value; write one with a hyphen as {name}={cut(value, _SHOWN)}"
+                )
             return f"{name} needs a value; see --help"
         return f"{' '.join(error.command_chain or ())} needs {name}; see --help"
     if isinstance(error, RepeatArgumentError):

@@ -276,6 +276,15 @@ def test_a_time_that_is_none_is_a_wrong_option(run, server, arguments):
         ),
         (["log", "--follow=x"], "--follow takes no value"),
         (["hooks", "list", "--limit"], "--limit needs a value; see --help"),
+        (["purge", "--older-than", "--yes"], "--older-than needs a value; see --help"),
+        (
+            ["purge", "--older-than", "-5d"],
+            "--older-than needs a value; write one with a hyphen as --older-than=-5d",
+        ),
+        (
+            ["audit", "list", "--since", "-1h"],
+            "--since needs a value; write one with a hyphen as --since=-1h",
+        ),
         (["tokens", "create", "ci"], "tokens create needs --role; see --help"),
         (["deliveries", "list", "--foo"], "unknown option --foo; see --help"),
     ],
