@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
@@ -75,6 +76,20 @@ def _problem(error: HooktuiError) -> dict[str, object]:
     if isinstance(error, Refused) and error.errors:
         problem["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in error.errors]
     return problem
+
+
+@contextmanager
+def naming_options(options: Mapping[str, str]) -> Iterator[None]:
+    """Name options where the server refuses fields of the API; ``options``: by field.
+
+    With --json the server's problem object stays as it is.
+    """
+    try:
+        yield
+    except Refused as error:
+        fields = r"\b(" + "|".join(map(re.escape, options)) + r")\b"
+        detail = re.sub(fields, lambda found: options[found[1]], error.detail)
+        raise Refused(detail, error.errors) from error.__cause__
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 from cyclopts import Parameter
 
 from hooktui.cli.context import CommandContext, Context, Number, Text
-from hooktui.cli.exit_codes import UsageError
+from hooktui.cli.exit_codes import UsageError, naming_options
 from hooktui.cli.hooks import write_hook
 from hooktui.cli.output import Styled, text_columns
 from hooktui.cli.time_format import ago
@@ -61,6 +61,12 @@ _SETTINGS = sorted(
     (setting for setting in SHOWN_SETTINGS if setting.name not in _OWN),
     key=lambda setting: not setting.required,
 )
+_OPTIONS: Final = {
+    **{setting.name: f"--{setting.option}" for setting in _SETTINGS if "_" in setting.name},
+    "max_in_flight_cap": "--max-in-flight",
+    "basic_auth": "--basic-auth",
+}
+"""The options of the fields whose names are not words of a sentence."""
 _TRIED: Final = ("events", "filter")
 
 if TYPE_CHECKING:
@@ -172,7 +178,8 @@ def edit(
 
 def _save(context: CommandContext, call: calls.Call[SavedHook]) -> SavedHook:
     """Save a hook, and write it with the warnings of the server."""
-    response, hook = context.response(call)
+    with naming_options(_OPTIONS):
+        response, hook = context.response(call)
     for warning in hook.warnings:
         context.out.note(f"warning: {warning}")
     if context.json:

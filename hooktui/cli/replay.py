@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from hooktui.cli.context import CommandContext, Context, DecimalNumber, Number, Text
-from hooktui.cli.exit_codes import DONE, FAILED, UsageError
+from hooktui.cli.exit_codes import DONE, FAILED, UsageError, naming_options
 from hooktui.cli.listing import FIRST_50, Limit, Listing, show_list, show_one
 from hooktui.cli.output import Output, Piece, Styled
 from hooktui.cli.time_format import ago, check_moment, clock
@@ -100,7 +100,8 @@ def plan(*, options: SelectionOptions | None = None, context: Context) -> None:
 def _plan(context: CommandContext, selection: ReplaySelection, rate: float | None) -> ReplayPlan:
     """Return the whole plan, added up from its parts."""
     call = calls.plan_replay(context.account, selection, rate_per_s=rate)
-    total = context.client.call(call)
+    with naming_options({"rate_per_s": "--rate"}):
+        total = context.client.call(call)
     while total.next is not None:
         context.out.progress(f"counted {total.total:,} so far")
         call = calls.plan_replay(
@@ -350,7 +351,8 @@ def rate(replay: str, per_s: DecimalNumber, /, *, context: Context) -> None:
         replay: its id, rpl_….
         per_s: deliveries a second.
     """
-    _steer(context, calls.change_replay_rate(replay, per_s, account=context.account))
+    with naming_options({"rate_per_s": "PER_S"}):
+        _steer(context, calls.change_replay_rate(replay, per_s, account=context.account))
 
 
 @app.command

@@ -120,6 +120,13 @@ def test_a_limit_that_is_no_limit_is_a_usage_error(run, server):
     assert "--max-in-flight: 'many' is not auto, auto:N or a whole number" in result.err
 
 
+def test_programs_read_the_field_that_the_server_refused(run, server):
+    server.will(problem(422, "timeout_s must be from 1 to 30 s, not 99"))
+    assert "--timeout must be" in run("hooks", "edit", "12", "--timeout", "99").err
+    refused = run("hooks", "edit", "12", "--timeout", "99", "--json")
+    assert json.loads(refused.err)["detail"] == "timeout_s must be from 1 to 30 s, not 99"
+
+
 @pytest.mark.parametrize(
     ("stats", "state"),
     [

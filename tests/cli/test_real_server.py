@@ -1,6 +1,7 @@
 """The commands against the real server: where both ends must mean the same."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -56,6 +57,22 @@ def test_a_hook_is_made_edited_and_shown(home, receiver):
     home.ok("hooks", "delete", number, "--yes")
     assert home.run("hooks", "show", number).returncode == 3
     assert home.run("hooks", "delete", number, "--yes").returncode == 3
+
+
+# Red when the message is the server's: it says `timeout_s`, which is no option.
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--timeout", "99"), ("--rate", "0"), ("--retry-schedule", "1s," * 60 + "1s"),
+        ("--retry-schedule", "999d"), ("--max-in-flight", "5000"), ("--max-in-flight", "auto:5000"),
+        ("--sensitive-header", "Content-Type"),
+    ],
+)  # fmt: skip
+def test_a_refused_value_is_said_of_its_option(home, receiver, option, value):
+    refused = home.run("hooks", "create", "--url", receiver.url, "--events", "job", option, value)
+    assert refused.returncode in {2, 6}
+    assert option in (said := refused.stderr.decode())
+    assert not re.search(r"[a-z]_[a-z]", said)
 
 
 def test_the_edited_secret_header_is_still_sent(home, receiver):

@@ -214,6 +214,19 @@ def test_list_and_show(run, server):
     assert run("replay", "show", REPLAY["id"], "--json").json == REPLAY
 
 
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        (("plan", "--hook", "3", "--rate", "0"), "--rate"),
+        (("run", "--hook", "3", "--rate", "0", "--yes"), "--rate"),
+        (("rate", "rpl_1", "0"), "PER_S"),
+    ],
+)
+def test_a_refused_rate_is_said_of_its_parameter(run, server, command, named):
+    server.will(problem(422, "rate_per_s must be above 0"))
+    assert f"{named} must be above 0" in run("replay", *command).err
+
+
 def test_steering(run, server):
     server.will(answer(REPLAY))
     assert run("replay", "pause", "rpl_1").code == 0
