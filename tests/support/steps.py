@@ -12,13 +12,13 @@ _REFERENCE_S: Final = 0.000_5
 
 
 def longest_step_s(begin: Callable[[], Iterator[object]], bound_s: float) -> float:
-    """Return the time of the longest step: of each, the least of up to five runs.
+    """Return the time of the longest step: of each, the least of up to 20 runs.
 
     Runs end when all steps are below the bound. On a machine that is slower than that of the
     bounds, it is the time that they would take there.
     """
     least_s = times_s(begin())
-    for _ in range(4):
+    for _ in range(19):
         if max(least_s) < bound_s:
             break
         least_s = list(map(min, zip(least_s, times_s(begin()), strict=True)))
