@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.replays import MAX_HOOKS_OF_EVENTS
 from tests.support.receivers import Receiver
 from tests.support.waiting import wait_for
 
@@ -203,6 +205,41 @@ def test_an_idempotency_key(api: httpx.Client, account: int, receiver: Receiver)
     assert first.json()["id"] == again.json()["id"]
     other = api.post(path, json=body | {"rate_per_s": 7}, headers=headers)
     assert other.status_code == 422
+
+
+# Red when the selection is checked and resolved before the key is looked up.
+def test_a_repeated_request_is_answered_though_it_would_be_refused_now(
+    api: httpx.Client, account: int, receiver: Receiver
+) -> None:
+    hook = fail(api, account, receiver, 1)
+    deleted = make_hook(api, account, receiver.url)
+    until = to_rfc3339(int((time.time() + 1) * 1000))
+    refused_later: list[tuple[dict[str, object], int]] = [
+        ({"hooks": "all"}, 409),  # no hook has undelivered events
+        ({"hooks": "all", "mode": "all", "since": "1h"}, 422),  # more hooks than it may have
+        ({"hooks": [hook], "since": "1s", "until": until}, 422),  # the first time passes the other
+        ({"hooks": [deleted]}, 404),
+    ]
+    path = f"/v1/replays?account={account}"
+
+    def post(number: int, rate: float = 1000) -> httpx.Response:
+        body = {"selection": refused_later[number][0], "rate_per_s": rate}
+        return api.post(path, json=body, headers={"Idempotency-Key": f"{account}-{number}"})
+
+    created = []
+    for number in range(len(refused_later)):
+        answer = post(number)
+        assert answer.status_code == 201, answer.text
+        created.append(ended(api, answer.json())["id"])
+    for _ in range(MAX_HOOKS_OF_EVENTS):
+        make_hook(api, account, receiver.url)
+    assert api.delete(f"/v1/hooks/{deleted}").is_success
+    for number, (selection, status) in enumerate(refused_later):
+        body = {"selection": selection}
+        wait_for(lambda body=body, status=status: api.post(path, json=body).status_code == status)
+        again = post(number)
+        assert (again.status_code, again.json().get("id")) == (200, created[number]), again.text
+        assert post(number, rate=7).status_code == 422
 
 
 @pytest.mark.parametrize(

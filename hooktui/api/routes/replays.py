@@ -69,7 +69,7 @@ from hooktui.store.queries.replay_plans import (
     read_position,
     write_position,
 )
-from hooktui.store.queries.replays import hooks_to_replay, no_start_reason
+from hooktui.store.queries.replays import hooks_to_replay, no_start_reason, replay_of_request
 from hooktui.store.tx import Tx
 
 _MAX_DELIVERIES = 10**12
@@ -282,6 +282,11 @@ async def create_replay(
     service, caller = service_of(request), caller_of(request)
     owner = caller.account(account)
     key = None if idempotency_key is None else read_idempotency_key(request.scope)
+    body_sha256 = hashlib.sha256(body.model_dump_json().encode()).digest()
+    # First: what the hooks and the clock say now does not refuse a request that has succeeded.
+    known = await read(request, replay_of_request, owner, key, body_sha256)
+    if known is not None:
+        return respond(await read(request, queries.get_replay, owner, known))
     selection = await _resolved(request, owner, body.selection.checked(service.store.clock()))
     identity, created = await service.store.write(
         changes.create_replay,
@@ -291,7 +296,7 @@ async def create_replay(
         check_rate(body.rate_per_s),
         body.max_deliveries,
         key=key,
-        body_sha256=hashlib.sha256(body.model_dump_json().encode()).digest(),
+        body_sha256=body_sha256,
     )
     service.replays.wake()
     replay = await read(request, queries.get_replay, owner, identity)

@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from hooktui import failpoints
 from hooktui.domain.deliveries import Trigger
-from hooktui.domain.errors import Conflict, Refused
+from hooktui.domain.errors import Conflict
 from hooktui.domain.ids import AccountId, HookId, encode, floor_at
 from hooktui.domain.replays import (
     ABANDONED,
@@ -55,6 +55,7 @@ from hooktui.store.queries.replays import (
     is_free,
     no_replay,
     no_start_reason,
+    replay_of_request,
     replay_row,
     stored_selection,
 )
@@ -96,7 +97,7 @@ def create_replay(
             there are too many unfinished replays.
     """
     account_row(tx.conn, account)
-    known = _by_key(tx, account, key, body_sha256)
+    known = replay_of_request(tx.conn, account, key, body_sha256)
     if known is not None:
         return known, False
     hooks = selection.hooks or ()
@@ -243,22 +244,6 @@ def end_aside_of(tx: Tx, account: AccountId, hook: HookId) -> None:
     tx.conn.execute(update(REPLAY_HOOK).where(aside).values(ended))
     for replay in replays:
         tx.feed(replay_item(account, replay))
-
-
-def _by_key(tx: Tx, account: AccountId, key: str | None, body_sha256: bytes | None) -> int | None:
-    if key is None:
-        return None
-    query = select(REPLAY.c.id, REPLAY.c.body_sha256).where(
-        REPLAY.c.account_id == account, REPLAY.c.key == key
-    )
-    row = tx.conn.execute(query).first()
-    if row is None:
-        return None
-    replay, known_sha256 = row
-    if known_sha256 != body_sha256:
-        detail = f"idempotency key {key[:100]!r} was used before with another request"
-        raise Refused.field("/key", f"{detail}; use a new key for a new replay")
-    return int(replay)
 
 
 def _check_hooks(tx: Tx, account: AccountId, hooks: Sequence[HookId], mode: ReplayMode) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, func, literal_column, or_, sel
 
 from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
-from hooktui.domain.errors import NotFound
+from hooktui.domain.errors import NotFound, Refused
 from hooktui.domain.hook_failures import waits_for
 from hooktui.domain.ids import AccountId, DeliveryId, HookId, ceiling_at, encode, time_of
 from hooktui.domain.replays import (
@@ -366,6 +366,29 @@ def hooks_to_replay(
         hooks = hooks.where(HOOK.c.active)
     hooks = hooks.order_by(HOOK.c.id).limit(MAX_HOOKS + 1)
     return [HookId(hook) for hook in conn.execute(hooks).scalars()]
+
+
+def replay_of_request(
+    conn: Connection, account: AccountId, key: str | None, body_sha256: bytes | None
+) -> int | None:
+    """Return the replay that a request with this key and body created, or None.
+
+    Raises:
+        Refused: the key was used with another body.
+    """
+    if key is None:
+        return None
+    query = select(REPLAY.c.id, REPLAY.c.body_sha256).where(
+        REPLAY.c.account_id == account, REPLAY.c.key == key
+    )
+    row = conn.execute(query).first()
+    if row is None:
+        return None
+    replay, known_sha256 = row
+    if known_sha256 != body_sha256:
+        detail = f"idempotency key {key[:100]!r} was used before with another request"
+        raise Refused.field("/key", f"{detail}; use a new key for a new replay")
+    return int(replay)
 
 
 def no_start_reason(conn: Connection, account: AccountId, hooks: Collection[HookId]) -> str | None:
