@@ -84,12 +84,17 @@ def _emit_many(context: CommandContext, file: str | None) -> None:
                 response = context.client.response_json(call)
             except HooktuiError as error:
                 if sent:
-                    first = "first event was" if sent == 1 else f"first {sent:,} events were"
-                    context.out.note(f"the {first} accepted; the next part fails")
+                    context.out.note(f"{_accepted(sent)}; the next part fails")
                 raise _counted_from(error, before) from _problem_of(error)
             events = decoded(call, context.address, response).data
-            _write_accepted(context, response, events)
             sent += len(events)
+            try:
+                _write_accepted(context, response, events)
+            except OSError as error:
+                error.add_note(_accepted(sent))
+                if isinstance(error, BrokenPipeError):  # which is not reported
+                    context.out.note(_accepted(sent))
+                raise
             duplicates += sum(event.duplicate for event in events)
             context.out.progress(counted(sent, "event"))
     if not sent:
@@ -104,13 +109,18 @@ def _emit_many(context: CommandContext, file: str | None) -> None:
 def _write_accepted(
     context: CommandContext, response: object, events: Sequence[AcceptedEvent]
 ) -> None:
-    """Write a line for each event of a response, which holds them as JSON."""
+    """Write a line for each event of a response, which holds them as JSON, before the next part."""
     raws = cast("dict[str, list[object]]", response)["data"]
     for raw, event in zip(raws, events, strict=True):
         if context.json:
             context.out.json_line(raw)
         else:
             context.out.line(event.id)
+    context.out.flush()
+
+
+def _accepted(sent: int) -> str:
+    return f"the first {'event was' if sent == 1 else f'{sent:,} events were'} accepted"
 
 
 def _parts(stream: BinaryIO, file: str | None) -> Iterator[tuple[int, list[bytes]]]:

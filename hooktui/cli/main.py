@@ -250,7 +250,7 @@ def _run_command(options: GlobalOptions, environ: Mapping[str, str], arguments: 
             context.out.note(context.unfinished)
         raise
     except OSError as error:
-        if context.changed:
+        if context.changed and not hasattr(error, "__notes__"):
             error.add_note("the server has carried out the request")
         raise
     finally:

@@ -127,6 +127,27 @@ def test_a_change_whose_output_is_lost_is_reported_as_done(environ, server, argu
     assert len(ended.stderr.splitlines()) == 1
 
 
+# Red when the number is lost with the output: nobody knows from which line to send the rest.
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["ids", "json"])
+@pytest.mark.parametrize("output", ["a full disk", "a closed pipe"])
+def test_many_events_whose_output_is_lost_are_counted(environ, server, output, options):
+    server.will(answer({"accepted": 1000, "data": [ACCEPTED] * 1000}, 202))
+    reads, writes = os.pipe()
+    os.close(reads)
+    with Path("/dev/full").open("wb") as full, os.fdopen(writes, "wb") as pipe:
+        ended = subprocess.run(
+            [sys.executable, "-m", "hooktui", "emit", "--many", *options],
+            env={**os.environ, **environ},
+            input=b'{"type": "job.failed", "data": {}}\n' * 2500,
+            stdout=full if output == "a full disk" else pipe,
+            stderr=subprocess.PIPE,
+        )
+    assert len(server.asked) == 1
+    assert ended.returncode == (1 if output == "a full disk" else 141)
+    assert b"the first 1,000 events were accepted" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
 # Red when any other output that cannot be written is an internal error, told twice, and exit 120.
 def test_an_output_that_is_not_writable_is_one_line(environ, server):
     server.will(page(HOOK))
