@@ -14,6 +14,7 @@ from typing import Final
 
 from hooktui.domain.alert_events import NO_ALERT_HOOK
 from hooktui.domain.clock import format_duration
+from hooktui.domain.file_budget import advised_limit
 from hooktui.domain.machine import Shortage
 from hooktui.domain.text import in_bytes
 from hooktui.domain.wire.alerts import AlertPath
@@ -275,7 +276,8 @@ def assess_hold(longest_ms: float, by: str | None) -> Check:
 def assess_open_files(limit: int, used: int | None) -> Check:
     """Assess how many files and connections the process may have open."""
     value = f"at most {limit:,}" + ("" if used is None else f", {used:,} now")
-    advice = "raise it: LimitNOFILE=65536 in the service, or ulimit -n 65536 before the start"
+    to = advised_limit(limit)
+    advice = f"raise it: LimitNOFILE={to} in the service, or ulimit -n {to} before the start"
     if used is not None and used > limit * 0.95:
         return Check("open files", "fail", value, advice)
     if limit < _FEW_FILES:
@@ -287,7 +289,8 @@ def assess_outbound(in_use: int, most: int, configured: int | None, *, short: bo
     """Assess the limit of connections to receivers; ``configured``: the configured limit."""
     value = f"{in_use:,} of {most:,} connections to receivers in use"
     if configured is not None and most < configured:
-        advice = "the limit of open files allows no more: LimitNOFILE=65536 in the service"
+        needed = advised_limit(0, configured)
+        advice = f"the limit of open files allows no more: LimitNOFILE={needed} in the service"
         return Check("outbound", "warn", f"{value}; max_outbound is {configured:,}", advice)
     if short:
         advice = "raise the limit of open files or max_outbound, or look for slow receivers"

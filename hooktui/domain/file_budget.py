@@ -8,6 +8,7 @@ for connections to receivers.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
 from hooktui.domain.errors import HooktuiError
@@ -25,6 +26,7 @@ _DIAGNOSIS_FILES: Final = 9
 """A diagnosis dials up to eight addresses of a name at once, and reads authorities."""
 _MIN_API: Final = 24
 _MIN_RECEIVERS: Final = 8
+_ADVISED: Final = 65_536
 DEFAULT_OUTBOUND: Final = 10_000
 """More are useless on one machine: each connection costs memory, one with TLS 270 KB."""
 
@@ -77,8 +79,8 @@ def share_files(limit: int, *, connections: int, outbound: int | None = None) ->
     if left < _MIN_RECEIVERS:
         raise TooFewFiles(
             f"the limit of open files is {limit:,}, but a server needs at least"
-            f" {least_files():,}; raise it with ulimit -n 65536 before the start, or with"
-            " LimitNOFILE=65536 in the service"
+            f" {least_files():,}; raise it with ulimit -n {_ADVISED} before the start, or with"
+            f" LimitNOFILE={_ADVISED} in the service"
         )
     return FileBudget(
         limit=limit,
@@ -96,6 +98,17 @@ def least_files() -> int:
         _PROCESS + _STORE + _FILES + _MIN_API + 4 * _LOOKUP_FILES + _DIAGNOSIS_FILES + 4 + 16
         + _MIN_RECEIVERS
     )  # fmt: skip
+
+
+def advised_limit(limit: int, outbound: int = 0) -> int:
+    """Return the limit of open files to advise where ``limit`` is too low.
+
+    It allows ``outbound`` connections to receivers, whatever the other settings are.
+    """
+    limits = (_ADVISED << doublings for doublings in count())
+    # With the most connections to the API, which get a fifth of the limit then.
+    shares = (share_files(one, connections=one, outbound=outbound) for one in limits)
+    return next(one.limit for one in shares if one.limit > limit and one.outbound >= outbound)
 
 
 def _within(value: int, least: int, most: int) -> int:

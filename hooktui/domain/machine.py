@@ -47,7 +47,7 @@ class Condition(StrEnum):
 _WORDS: Final = {
     Condition.FILES: (
         "has no file descriptor left for this process",
-        "raise the limit of open files: LimitNOFILE=65536 in the service, or ulimit -n 65536",
+        "raise the limit of open files: LimitNOFILE in the service, or ulimit -n",
     ),
     Condition.SYSTEM_FILES: (
         "has no file descriptor left for any process",

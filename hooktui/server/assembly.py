@@ -20,7 +20,7 @@ from hooktui.domain import catalogue as catalogues
 from hooktui.domain.alerts import AlertRules
 from hooktui.domain.clock import now_ms, steady_ms, to_rfc3339
 from hooktui.domain.errors import UnsafeHome
-from hooktui.domain.file_budget import FileBudget, share_files
+from hooktui.domain.file_budget import FileBudget, advised_limit, share_files
 from hooktui.domain.machine import condition_of
 from hooktui.domain.paths import POSTGRES_LEASE, InstallPaths, sqlite_file
 from hooktui.domain.wire.events import Catalogue
@@ -63,8 +63,9 @@ def files_of(settings: Settings) -> FileBudget:
     if settings.max_outbound is not None and files.outbound < settings.max_outbound:
         _log.warning(
             "max_outbound is %d, and the limit of %d open files leaves %d connections to receivers;"
-            " raise it with LimitNOFILE in the service, or ulimit -n",
+            " raise it to %d with LimitNOFILE in the service, or ulimit -n",
             settings.max_outbound, files.limit, files.outbound,
+            advised_limit(files.limit, settings.max_outbound),
         )  # fmt: skip
     return files
 

@@ -95,6 +95,14 @@ def test_the_wal_reset_bug_is_named_exactly_where_it_is() -> None:
     assert "without the WAL-reset bug" in rules.assess_sqlite((3, 50, 7)).value
 
 
+# Red when the advice is a constant, which a machine may have already.
+def test_the_advised_limit_of_open_files_is_above_the_one_that_is_too_low() -> None:
+    assert "LimitNOFILE=65536 " in rules.assess_open_files(1024, None).advice
+    assert "LimitNOFILE=131072 " in rules.assess_open_files(65_536, 65_000).advice
+    many = rules.assess_outbound(3, 40_000, 100_000, short=False)
+    assert "LimitNOFILE=131072 " in many.advice
+
+
 def test_a_report_is_as_bad_as_its_worst_check() -> None:
     good, odd, bad = (Check("x", state, "y") for state in ("ok", "warn", "fail"))
     assert report_of([]).state == "ok"

@@ -12,6 +12,7 @@ from hooktui.domain.file_budget import (
     DEFAULT_OUTBOUND,
     FileBudget,
     TooFewFiles,
+    advised_limit,
     least_files,
     share_files,
 )
@@ -51,6 +52,19 @@ def test_all_shares_together_fit_the_limit_and_none_is_empty(
     assert 10 <= budget.api <= 4 * connections
     assert 1 <= budget.outbound <= requested
     assert min(budget.lookup_threads, budget.diagnoses, budget.pings) >= 1
+
+
+# Red when the advice is always 65,536.
+@given(
+    limit=st.integers(1, 1 << 20),
+    connections=st.integers(10, 100_000),
+    outbound=st.integers(0, 1_000_000),
+)
+def test_the_advised_limit_is_higher_and_enough(limit: int, connections: int, outbound: int):
+    advised = advised_limit(limit, outbound)
+    assert advised > limit
+    assert share_files(advised, connections=connections, outbound=outbound).outbound == outbound
+    assert advised <= max(65_536, 2 * limit, 4 * outbound)
 
 
 def _descriptors(budget: FileBudget) -> int:
