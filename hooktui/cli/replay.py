@@ -292,6 +292,8 @@ def show(replay: str, /, *, context: Context) -> None:
 def _write(context: CommandContext, replay: Replay) -> None:
     out, selection, progress = context.out, replay.selection, replay.progress
     out.line(Styled(f"replay {replay.id}", "bold"), "  ", _state(replay.state))
+    changed = f"{clock(replay.changed_at)} by {replay.changed_by}"
+    has_changed = replay.ended_at is not None or replay.changed_at != replay.created_at
     facts = [
         ("reason", replay.state_reason or ""),
         ("mode", selection.mode),
@@ -301,7 +303,7 @@ def _write(context: CommandContext, replay: Replay) -> None:
         ("cause", selection.cause or ""),
         ("rate", f"{number_text(replay.rate_per_s)} a second"),
         ("created", f"{clock(replay.created_at)} by {replay.created_by}"),
-        ("ended", "" if replay.ended_at is None else clock(replay.ended_at)),
+        ("changed" if replay.ended_at is None else "ended", changed if has_changed else ""),
         ("server", replay.server or ""),
         ("sent", f"{progress.sent:,}"),
         ("retried", f"{progress.retried:,}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -189,6 +190,20 @@ def test_a_finished_replay_says_why_it_sent_fewer(run, server, state, sent, reas
     server.will(answer({**ended, "progress": {**PROGRESS, "sent": sent}}))
     out = run("replay", "show", REPLAY["id"]).out
     assert ("2 fewer than planned: " in out) is fewer
+
+
+# Red when nothing says who has paused, aborted or slowed a replay, or when.
+def test_the_last_change_of_a_replay_is_shown(run, server):
+    changed = {"changed_at": "2026-11-25T00:03:00.000Z", "changed_by": "bob"}
+    server.will(answer({**REPLAY, **changed, "state": "paused"}))
+    assert re.search(r"\n  changed +\S.* by bob\n", run("replay", "show", REPLAY["id"]).out)
+    ended = {"state": "aborted", "ended_at": changed["changed_at"]}
+    server.will(answer({**REPLAY, **changed, **ended}))
+    out = run("replay", "show", REPLAY["id"]).out
+    assert re.search(r"\n  ended +\S.* by bob\n", out)
+    assert "changed" not in out
+    server.will(answer(REPLAY))
+    assert "changed" not in run("replay", "show", REPLAY["id"]).out
 
 
 # Red when the results do not add up to what was sent.

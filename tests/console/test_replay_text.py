@@ -84,6 +84,24 @@ def test_a_finished_replay_says_why_it_sent_fewer(total: int):
     assert len(line) < 80
 
 
+# Red when nothing says who has paused or aborted a replay, or when.
+@pytest.mark.parametrize(
+    ("state", "reason", "shown"),
+    [
+        ("paused", None, "  last changed {} by bob"),
+        ("paused", "too slow", "  too slow  last changed {} by bob"),
+        ("aborted", None, "  last changed {} by bob"),
+        ("running", None, None),
+        ("finished", None, None),
+    ],
+)
+def test_who_paused_or_aborted_a_replay_is_shown(state: str, reason: str | None, shown: str | None):
+    replay = replace(RUNNING, state=state, state_reason=reason, changed_by="bob")
+    lines = [text_of(line) for line in progress_lines(replay, UNICODE, 0)]
+    changed = [line for line in lines if "last changed" in line]
+    assert changed == ([] if shown is None else [shown.format(moment(RUNNING.changed_at, 0))])
+
+
 # Red when a hook of a paused or aborted replay is "sending".
 @pytest.mark.parametrize(
     ("of_replay", "of_hook", "shown"),

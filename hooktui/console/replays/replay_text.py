@@ -14,7 +14,7 @@ from hooktui.domain.wire import replays
 from hooktui.domain.wire.replays import PlannedSkip, Replay, ReplayHook, ReplayPlan, ReplaySelection
 from hooktui.domain.wire.server import ServerStatus
 
-RUNNING, PAUSED = "running", "paused"
+RUNNING, PAUSED, ABORTED = "running", "paused", "aborted"
 
 BAR: Final = 16
 """Width of the progress bar of a replay, in cells."""
@@ -175,9 +175,12 @@ def progress_lines(
     waiting = [hook for hook in replay.hooks if hook.waits_for]
     one_breaker = [hook.waits_for for hook in waiting] == ["breaker"]
     until = breaker_end(status, waiting[0].hook, now_ms) if one_breaker else ""
-    why_line: list[StyledLine] = [((f"  {why} {until}".rstrip(), "warn"),)] if why else []
+    why_line: list[tuple[str, StyleName]] = [(f"  {why} {until}".rstrip(), "warn")] if why else []
+    if replay.state in (PAUSED, ABORTED):
+        when = moment(replay.changed_at, now_ms)
+        why_line.append((f"  last changed {when} by {replay.changed_by}", "plain"))
     what = selection_words(replay.selection, now_ms)
-    return [state, results, *why_line, ((f"  {what}", "quiet"),)]
+    return [state, results, *([why_line] if why_line else []), ((f"  {what}", "quiet"),)]
 
 
 def plan_lines(plan: ReplayPlan, glyphs: Glyphs, now_ms: int) -> list[StyledLine]:
