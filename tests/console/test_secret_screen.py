@@ -108,7 +108,7 @@ async def test_a_rotation_shows_both_secrets_until_it_is_finished(
         await console.app.push_screen(SecretScreen(hook))
         await console.shows("masked")
         await console.press("t")
-        await console.shows("the old one stays valid for 24 hours", "cancel")
+        await console.shows("the old one lasts 24 hours", "cancel")
         await console.press("d")
         await console.shows("newest", "previous", "signs X-Hook-Signature until")
         await console.press("v")
@@ -119,7 +119,7 @@ async def test_a_rotation_shows_both_secrets_until_it_is_finished(
         _, headers, body, _ = receiver.requests[-1]
         assert headers["X-Hook-Signature"] == hook_signature(hook.secret, body)
         await console.press("t")
-        await console.shows("finish the rotation: only")
+        await console.shows("finish: only the newest")
         await console.press("f")
         await console.shows("only the newest secret is valid now")
         await console.hides("keys X-Hook-Signature")
@@ -146,7 +146,7 @@ async def test_a_rotation_by_another_user_is_reported(
         await console.shows("another user changed the hook's secrets", "its age is shown")
         assert hook.secret not in console.text
         await console.press("t")
-        await console.shows("finish the rotation: only")
+        await console.shows("finish: only the newest")
 
 
 async def test_enter_on_the_rotation_question_changes_nothing(open_console, client: Client):

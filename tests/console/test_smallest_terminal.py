@@ -4,8 +4,11 @@ import pytest
 
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.events.event_screen import EventScreen
+from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
+from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.console.widgets.chrome import KeyLine
+from hooktui.console.widgets.controls import ShortList
 from hooktui.console.widgets.document_view import DocumentView
 from tests.console.client import Client
 from tests.console.command_scene import OPENERS, staged
@@ -64,3 +67,35 @@ async def test_the_line_of_keys_of_each_screen_stays_in_sight(
         screen.notice("a notice of several lines " * 6)
         await scene.console.pilot.pause()
         assert screen.query_one(KeyLine).region.bottom == SMALLEST[1]
+
+
+# Red when a question is as high as its text: the last options are below the terminal.
+@pytest.mark.parametrize("size", [SMALLEST, (80, 24)], ids=["smallest", "usual"])
+@pytest.mark.parametrize("text", ["", "a long text " * 15, "a very long text " * 80])
+async def test_all_options_of_a_question_stay_in_sight(
+    client: Client, receiver: Receiver, size: tuple[int, int], text: str
+):
+    options = [DialogOption(key, f"option {key}", key) for key in "cfdhwl"]
+    async with staged(client, receiver) as scene:
+        await scene.console.pilot.resize_terminal(*size)
+        await scene.app.push_screen(Question(f"Sure? {text[:200]}", text, options))
+        for columns, rows in (size, (200, 50), size):
+            await scene.console.pilot.resize_terminal(columns, rows)
+            await scene.console.pilot.pause()
+            found = scene.app.screen.query_one(ShortList)
+            assert found.region.height == len(options)
+            assert found.region in found.parent.content_region
+            assert found.parent.region in scene.app.screen.region
+            assert scene.app.screen.query_one("#title").region.height > 0
+
+
+# Red when a text of an option is cut.
+async def test_the_rotations_of_a_secret_can_be_read(client: Client, receiver: Receiver):
+    async with staged(client, receiver) as scene:
+        await scene.open(SecretScreen)
+        await scene.console.pilot.resize_terminal(*SMALLEST)
+        await scene.console.pilot.press("t")
+        await scene.on_dialog(Question)
+        words = [row.words for row in scene.screen.query_one(ShortList).rows]
+        await scene.console.shows(*words)
+        assert len(words) >= 5

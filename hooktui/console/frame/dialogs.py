@@ -10,7 +10,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
 from textual.binding import BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 
 from hooktui.console.frame.screen import ConsoleScreen, front_screen
@@ -28,6 +28,9 @@ from hooktui.console.widgets.controls import Note, ShortList, ShortRow
 
 _WIDTH = 72
 """Width of a dialog in cells, if the terminal has as many: sentences are readable at it."""
+
+_ROWS_FOR_PADDING = 20
+"""A question has empty lines at its border from this height of the terminal on."""
 
 
 R = TypeVar("R")
@@ -94,6 +97,7 @@ class Question(ConsoleDialog[str]):
 
     QUITS = False
     DEFAULT_CSS = """
+    Question #text { height: auto; }
     Question #title { text-style: bold; }
     Question ShortList { margin-top: 1; }
     """
@@ -109,9 +113,19 @@ class Question(ConsoleDialog[str]):
         with Vertical(classes="dialog") as dialog:
             dialog.styles.width = _WIDTH
             dialog.styles.max_width = "96%"
-            yield Note(self._title, "strong", id="title")
-            yield Note(self._details, "plain", id="details")
+            with VerticalScroll(id="text", can_focus=False):
+                yield Note(self._title, "strong", id="title")
+                yield Note(self._details, "plain", id="details")
             yield ShortList([ShortRow(a.value, a.key, a.words) for a in self._options])
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Leave room for all options: where the rows do not suffice, the text scrolls."""
+        rows = event.size.height
+        padding = 1 if rows >= _ROWS_FOR_PADDING else 0
+        dialog, text = self.query_one(".dialog").styles, self.query_one("#text").styles
+        dialog.padding = (padding, 2)
+        dialog.max_height = rows
+        text.max_height = max(1, rows - 2 * (1 + padding) - 1 - len(self._options))
 
     def on_short_list_chosen(self, message: ShortList.Chosen) -> None:
         """Return the option that was chosen from the list."""

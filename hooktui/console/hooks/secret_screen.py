@@ -34,10 +34,10 @@ from hooktui.domain.signatures import mac_name
 from hooktui.domain.wire.hooks import Hook, Secret, Secrets
 
 _ROTATIONS: Final = {
-    "d": (DEFAULT_OVERLAP_S, "a new secret; the old one stays valid for 24 hours"),
-    "h": (3600, "a new secret; the old one stays valid for 1 hour"),
-    "w": (7 * 24 * 3600, "a new secret; the old one stays valid for 7 days"),
-    "l": (0, "leaked: a new secret; the old one is invalid at once"),
+    "d": (DEFAULT_OVERLAP_S, "a new secret; the old one lasts 24 hours"),
+    "h": (3600, "a new secret; the old one lasts 1 hour"),
+    "w": (7 * 24 * 3600, "a new secret; the old one lasts 7 days"),
+    "l": (0, "leaked: a new secret; the old one ends now"),
 }
 """The rotations to choose from, by key: for how many seconds both secrets are valid, in words."""
 
@@ -253,7 +253,7 @@ class SecretScreen(ConsoleScreen):
         """Return a key of `_ROTATIONS`, "f" to finish a rotation, or another text for no change."""
         options = [DialogOption(key, words, key) for key, (_, words) in _ROTATIONS.items()]
         if self.lines.rotating is not False:
-            words = "finish the rotation: only the newest secret stays valid"
+            words = "finish: only the newest secret stays valid"
             options.insert(0, DialogOption("f", words, "f"))
         return await ask(
             self,
