@@ -16,7 +16,7 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address
 from time import monotonic
@@ -206,14 +206,15 @@ class Dialer:
             while waiting or tasks:
                 left_s = until_s - monotonic()
                 if waiting and left_s > 0:
-                    if tasks and not second:
-                        if self._second_dials < MAX_SECOND_DIALS:
-                            self._second_dials += 1
-                            second = True
-                        else:
-                            (hanging,) = tasks.values()
-                            fault = _hangs(hanging, target.port)
-                            _give_up(tasks)
+                    if tasks and not second and self._second_dials < MAX_SECOND_DIALS:
+                        self._second_dials += 1
+                        second = True
+                    elif len(tasks) > int(second):
+                        # Also the first of two: a blocked event loop delays the end of its limit.
+                        first, hanging = next(iter(tasks.items()))
+                        fault = _hangs(hanging, target.port)
+                        del tasks[first]
+                        _give_up([first])
                     address = waiting.pop(0)
                     limit_s = min(2 * head_start_s, left_s) if len(waiting) > 1 else left_s
                     connecting = self.connect(address, target.port, limit_s)
@@ -378,11 +379,10 @@ def _hangs(address: Address, port: int) -> ExchangeFailure:
     return ExchangeFailure(ErrorClass.CONNECT_TIMEOUT, detail)
 
 
-def _give_up(connecting: dict[asyncio.Task[socket.socket], Address]) -> None:
+def _give_up(connecting: Iterable[asyncio.Task[socket.socket]]) -> None:
     for task in connecting:
         task.cancel()
         task.add_done_callback(_close_unused)
-    connecting.clear()
 
 
 def _close_unused(connecting: asyncio.Task[socket.socket]) -> None:

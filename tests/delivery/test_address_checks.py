@@ -140,10 +140,14 @@ async def test_of_512_addresses_each_of_the_first_eight_is_tried(clients, receiv
 
 
 class Dials:
-    """Connects like the dialer, but an address with an event waits for it first."""
+    """Connects like the dialer, but an address with an event waits for it first.
 
-    def __init__(self, client, **waits):
+    With ``late_s`` it waits longer than it may, as where the event loop was blocked.
+    """
+
+    def __init__(self, client, late_s=0.0, **waits):
         self.dialled = []
+        self._late_s = late_s
         self.most_at_once = self._now = 0
         self._waits = waits
         self._connect = client.transport.dialer._connect
@@ -155,7 +159,7 @@ class Dials:
         self.most_at_once = max(self.most_at_once, self._now)
         wait = self._waits.get(f"to_{str(address).rpartition('.')[2]}")
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s + self._late_s):
                 if wait is not None:
                     await wait.wait()
             return await self._connect(address, port, timeout_s)
@@ -208,6 +212,27 @@ async def test_few_attempts_connect_to_two_addresses_at_once(clients, receivers,
         exchanges = await asyncio.gather(*posts)
     assert [one.status_code for one in exchanges] == [200] * 5
     assert dials.most_at_once <= 5 + 1
+    assert client.transport.dialer._second_dials == 0
+
+
+# Red when the limit of the first address alone ends it before the third begins: where the event
+# loop is blocked as an attempt begins, that limit is late, and three sockets are open.
+@pytest.mark.parametrize("most", [0, 1, 8])
+async def test_no_attempt_connects_to_three_addresses_at_once(
+    clients, receivers, monkeypatch, most
+):
+    monkeypatch.setattr(dial, "_HEAD_START_S", 0.01)
+    monkeypatch.setattr(dial, "MAX_SECOND_DIALS", most)
+    receiver = await receivers.behaving(_answer, host="127.0.0.4")
+    client = clients.with_(
+        allowed=parse_networks("127.0.0.0/8"), lookup=lambda *_: THREE, connect_s=600.0
+    )
+    dials = Dials(client, late_s=600.0, to_2=asyncio.Event(), to_3=asyncio.Event())
+    async with asyncio.timeout(LIMIT_S):
+        exchange = await client.post(_named(receiver.target.port), timeout_s=600.0)
+    assert exchange.status_code == 200
+    assert dials.dialled == THREE
+    assert dials.most_at_once == min(1 + most, 2)
     assert client.transport.dialer._second_dials == 0
 
 
