@@ -129,7 +129,7 @@ def errors_of(rule: Rule, operation: Document) -> Document:
     places = {(parameter["in"], parameter["name"]) for parameter in operation.get("parameters", ())}
     if "{" in rule.path or ("query", "account") in places:
         statuses.add(404)
-    if changes and rule.path in _CONFLICTS:
+    if changes and rule.path in _CONFLICTS and rule.method != "DELETE":
         statuses.add(409)
     # Reading a secret is audited first.
     if changes or (rule.need is Need.ADMINISTER and rule.path.endswith("/secret")):

@@ -162,6 +162,18 @@ def test_each_call_answers_as_the_document_says_for_long(target, operations, lab
     fuzz(target, operations[label], MANY_EXAMPLES, chance=True)
 
 
+# Red when the statuses are those of a path: nothing that is deleted has to be in a state for it.
+def test_only_calls_that_can_conflict_name_a_conflict():
+    named = {
+        f"{method} {path}": "409" in operation["responses"]
+        for path, methods in the_document()["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert named["patch /v1/hooks/{hook}"]
+    assert named["post /v1/replays"]
+    assert [call for call, has in named.items() if has and call.startswith(("get", "delete"))] == []
+
+
 def test_no_two_schemas_have_one_title():
     """Red when all pages are called Page: generators of clients make one model of them."""
     schemas = the_document()["components"]["schemas"]
