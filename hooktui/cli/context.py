@@ -41,6 +41,7 @@ class CommandContext:
         environ: the same with absolute paths: some commands change the working folder.
         interrupted: the note that ctrl+c leaves: what was done, and what continues at the server.
         unfinished: the note that an error leaves: what was done before it; empty if nothing was.
+        done: the note that lost output leaves: how much of the input the server has; empty: all.
     """
 
     def __init__(self, options: GlobalOptions, environ: Mapping[str, str]) -> None:
@@ -49,7 +50,7 @@ class CommandContext:
         dumb = environ.get("TERM") == "dumb"
         color = not (dumb or options.no_color or environ.get("NO_COLOR")) and sys.stdout.isatty()
         self.out = Output(sys.stdout, sys.stderr, color=color, quiet=options.quiet, dumb=dumb)
-        self.interrupted = self.unfinished = ""
+        self.interrupted = self.unfinished = self.done = ""
         self._stdin_taken = False
 
     @property

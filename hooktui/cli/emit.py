@@ -88,13 +88,8 @@ def _emit_many(context: CommandContext, file: str | None) -> None:
                 raise _counted_from(error, before) from _problem_of(error)
             events = decoded(call, context.address, response).data
             sent += len(events)
-            try:
-                _write_accepted(context, response, events)
-            except OSError as error:
-                error.add_note(_accepted(sent))
-                if isinstance(error, BrokenPipeError):  # which is not reported
-                    context.out.note(_accepted(sent))
-                raise
+            context.done = _accepted(sent)
+            _write_accepted(context, response, events)
             duplicates += sum(event.duplicate for event in events)
             context.out.progress(counted(sent, "event"))
     if not sent:

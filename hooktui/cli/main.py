@@ -250,8 +250,10 @@ def _run_command(options: GlobalOptions, environ: Mapping[str, str], arguments: 
             context.out.note(context.unfinished)
         raise
     except OSError as error:
-        if context.changed and not hasattr(error, "__notes__"):
-            error.add_note("the server has carried out the request")
+        if context.changed:
+            error.add_note(context.done or "the server has carried out the request")
+        if context.done and isinstance(error, BrokenPipeError):  # which is not reported itself
+            context.out.note(context.done)
         raise
     finally:
         context.close()
