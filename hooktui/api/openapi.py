@@ -95,6 +95,7 @@ _CONFLICTS: Final = (
     "/v1/replays/{replay}/resume",
     "/v1/replays/{replay}/abort",
 )
+"""The paths whose changes may be impossible in the present state; a deletion never is."""
 _TAGS: Final = {
     "hooks": "Hooks, their secrets, pings, diagnosis and dry runs.",
     "events": "Send events, and look up their outcomes.",

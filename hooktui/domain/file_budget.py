@@ -27,6 +27,7 @@ _DIAGNOSIS_FILES: Final = 9
 _MIN_API: Final = 24
 _MIN_RECEIVERS: Final = 8
 _ADVISED: Final = 65_536
+"""The limit to advise where it is enough."""
 DEFAULT_OUTBOUND: Final = 10_000
 """More are useless on one machine: each connection costs memory, one with TLS 270 KB."""
 
@@ -106,7 +107,7 @@ def advised_limit(limit: int, outbound: int = 0) -> int:
     It allows ``outbound`` connections to receivers, whatever the other settings are.
     """
     limits = (_ADVISED << doublings for doublings in count())
-    # With the most connections to the API, which get a fifth of the limit then.
+    # With so many connections allowed, the API has its largest share: a fifth of the limit.
     shares = (share_files(one, connections=one, outbound=outbound) for one in limits)
     return next(one.limit for one in shares if one.limit > limit and one.outbound >= outbound)
 

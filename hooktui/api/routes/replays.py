@@ -283,7 +283,7 @@ async def create_replay(
     owner = caller.account(account)
     key = None if idempotency_key is None else read_idempotency_key(request.scope)
     body_sha256 = hashlib.sha256(body.model_dump_json().encode()).digest()
-    # First: what the hooks and the clock say now does not refuse a request that has succeeded.
+    # First, because the hooks and the clock may have changed since the request succeeded.
     known = await read(request, replay_of_request, owner, key, body_sha256)
     if known is not None:
         return respond(await read(request, queries.get_replay, owner, known))

@@ -30,7 +30,7 @@ _WIDTH = 72
 """Width of a dialog in cells, if the terminal has as many: sentences are readable at it."""
 
 _ROWS_FOR_PADDING = 20
-"""A question has empty lines at its border from this height of the terminal on."""
+"""At this terminal height and above, a question has empty lines inside its border."""
 
 
 R = TypeVar("R")
@@ -119,7 +119,7 @@ class Question(ConsoleDialog[str]):
             yield ShortList([ShortRow(a.value, a.key, a.words) for a in self._options])
 
     def on_resize(self, event: events.Resize) -> None:
-        """Leave room for all options: where the rows do not suffice, the text scrolls."""
+        """Leave room for all options; the text above them scrolls if it does not fit."""
         rows = event.size.height
         padding = 1 if rows >= _ROWS_FOR_PADDING else 0
         dialog, text = self.query_one(".dialog").styles, self.query_one("#text").styles

@@ -180,7 +180,8 @@ def progress_lines(
         when = moment(replay.changed_at, now_ms)
         why_line.append((f"  last changed {when} by {replay.changed_by}", "plain"))
     what = selection_words(replay.selection, now_ms)
-    return [state, results, *([why_line] if why_line else []), ((f"  {what}", "quiet"),)]
+    lines: list[StyledLine] = [state, results, why_line, ((f"  {what}", "quiet"),)]
+    return [line for line in lines if line]
 
 
 def plan_lines(plan: ReplayPlan, glyphs: Glyphs, now_ms: int) -> list[StyledLine]:
